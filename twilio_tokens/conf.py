@@ -1,0 +1,139 @@
+"""The only reader of the ``TWILIO_TOKENS_*`` settings.
+
+Every setting is a typed property of :data:`settings`, read when it is used, so that
+``override_settings`` works. A value that cannot be used raises ``ImproperlyConfigured``
+with a sentence that names the setting and what it should be, never its value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+#: Seconds. Twilio refuses tokens that live longer (https://www.twilio.com/docs/api/errors/20157).
+LONGEST_TTL = 86_400
+
+DEFAULT_TTLS = {"video": 86_400, "chat": 3_600, "voice": 3_600}
+
+
+_RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
+
+
+def _is_seconds(value: object, lowest: int, highest: int) -> bool:
+    return type(value) is int and lowest <= value <= highest
+
+
+class Settings:
+    @property
+    def encryption_keys(self) -> object:
+        """The raw setting: a list, or what the callable returned; ``crypto`` judges it."""
+        value = self._get("ENCRYPTION_KEYS", None)
+        if isinstance(value, str) and "." in value:
+            value = self._callable("ENCRYPTION_KEYS")
+        return value() if callable(value) else value
+
+    @property
+    def identity(self) -> Callable[[Any], str]:
+        function = self._callable("IDENTITY", "twilio_tokens.identity.username")
+        if function is None:
+            raise ImproperlyConfigured("TWILIO_TOKENS_IDENTITY should be a callable, not None.")
+        return function
+
+    @property
+    def account(self) -> Callable[[Any], Any] | None:
+        return self._callable("ACCOUNT")
+
+    @property
+    def room_policy(self) -> Callable[[Any, str | None], bool] | None:
+        return self._callable("ROOM_POLICY")
+
+    @property
+    def http_client(self) -> Callable[[], Any] | None:
+        return self._callable("HTTP_CLIENT")
+
+    @property
+    def ttls(self) -> dict[str, int]:
+        """Product to default lifetime in seconds."""
+        value = self._get("TTL", {})
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise ImproperlyConfigured(
+                "TWILIO_TOKENS_TTL should be a dictionary of product to seconds."
+            )
+        for product, seconds in value.items():
+            if not _is_seconds(seconds, 1, LONGEST_TTL):
+                raise ImproperlyConfigured(
+                    f"TWILIO_TOKENS_TTL[{product!r}] should be a whole number of seconds "
+                    f"from 1 to {LONGEST_TTL}."
+                )
+        return {**DEFAULT_TTLS, **value}
+
+    @property
+    def max_ttl(self) -> int:
+        value = self._get("MAX_TTL", LONGEST_TTL)
+        if not _is_seconds(value, 1, LONGEST_TTL):
+            raise ImproperlyConfigured(
+                "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds "
+                f"from 1 to {LONGEST_TTL}: Twilio refuses tokens that live longer."
+            )
+        return int(value)
+
+    @property
+    def room_required(self) -> bool:
+        return self._boolean("ROOM_REQUIRED", False)
+
+    @property
+    def audit(self) -> bool:
+        return self._boolean("AUDIT", True)
+
+    @property
+    def throttle_rate(self) -> str | None:
+        value = self._get("THROTTLE_RATE", "60/min")
+        if value is not None and not (isinstance(value, str) and _RATE.fullmatch(value)):
+            raise ImproperlyConfigured(
+                'TWILIO_TOKENS_THROTTLE_RATE should be None or like "60/min" '
+                "(a number, then s, min, hour or day)."
+            )
+        return value
+
+    @property
+    def credential_cache_seconds(self) -> int | float:
+        value = self._get("CREDENTIAL_CACHE_SECONDS", 15)
+        if type(value) not in (int, float) or not 0 <= value <= LONGEST_TTL:
+            raise ImproperlyConfigured(
+                "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
+            )
+        return value
+
+    def _get(self, name: str, default: Any) -> Any:
+        return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)
+
+    def _boolean(self, name: str, default: bool) -> bool:
+        value = self._get(name, default)
+        # "False" from an environment variable is a true string: refused, not guessed.
+        if not isinstance(value, bool):
+            raise ImproperlyConfigured(f"TWILIO_TOKENS_{name} should be True or False.")
+        return value
+
+    def _callable(self, name: str, default: str | None = None) -> Callable[..., Any] | None:
+        value = self._get(name, default)
+        if isinstance(value, str):
+            try:
+                value = import_string(value)
+            except ImportError as error:
+                raise ImproperlyConfigured(
+                    f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one; "
+                    f"the path could not be imported ({error})."
+                ) from error
+        if value is not None and not callable(value):
+            raise ImproperlyConfigured(
+                f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one."
+            )
+        return value  # type: ignore[no-any-return]
+
+
+settings = Settings()

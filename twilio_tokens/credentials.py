@@ -1,0 +1,186 @@
+"""Which account, API key, service and app serve a request, and the process's memory of them.
+
+The cache holds rows as the database has them, so secrets sealed. A change is seen at once by
+the transaction that makes it, from its commit on by the whole process, and by other
+processes within ``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from django.db import models, router, transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from .conf import settings
+from .exceptions import NotConfigured
+from .models import Account, APIKey, Region, Resource, RestrictedResource
+
+#: Entries; the oldest leaves first.
+CACHE_SIZE = 1_024
+
+_NAME = re.compile(r"[-a-zA-Z0-9_]{1,50}")
+_Value = TypeVar("_Value")
+
+
+class CredentialCache:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: dict[Hashable, tuple[float, Any]] = {}
+        self._generation = 0
+
+    def get(self, key: Hashable, load: Callable[[], _Value | None]) -> _Value | None:
+        """The remembered value, or what ``load`` returns; None is not remembered."""
+        seconds = settings.credential_cache_seconds
+        if not seconds or self._is_changed_in_this_transaction():
+            return load()
+        now = time.monotonic()
+        with self._lock:
+            generation = self._generation
+            loaded_at, value = self._entries.get(key, (None, None))
+        if loaded_at is not None and now - loaded_at < seconds:
+            return value  # type: ignore[no-any-return]
+        value = load()
+        with self._lock:
+            # What was read before another thread's commit must not outlive it.
+            if value is not None and generation == self._generation:
+                self._entries.pop(key, None)
+                while len(self._entries) >= CACHE_SIZE:
+                    del self._entries[next(iter(self._entries))]
+                self._entries[key] = (now, value)
+        return value
+
+    def clear(self) -> None:
+        with self._lock:
+            self._generation += 1
+            self._entries.clear()
+
+    def clear_on_commit(self, *, using: str | None = None, **kwargs: Any) -> None:
+        """A receiver of the signals that tell of changes."""
+        transaction.on_commit(self.clear, using=using)
+
+    def _is_changed_in_this_transaction(self) -> bool:
+        # Django forgets the callback at a rollback, and with it the change is forgotten here.
+        connection = transaction.get_connection(router.db_for_write(Account))
+        return any(callback[1] == self.clear for callback in connection.run_on_commit)
+
+
+cache = CredentialCache()
+_watched: set[type[models.Model]] = set()
+
+
+def _watch(model: type[models.Model]) -> None:
+    if model not in _watched:
+        for signal in (post_save, post_delete):
+            signal.connect(cache.clear_on_commit, sender=model)
+        if issubclass(model, RestrictedResource):
+            m2m_changed.connect(cache.clear_on_commit, sender=model.groups.through)
+        _watched.add(model)
+
+
+_watch(Account)
+_watch(APIKey)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    resource: Any
+    group_ids: frozenset[Any]
+
+
+class Credentials:
+    """What one user may use, for the length of one request."""
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+
+    @cached_property
+    def tenant(self) -> Account | None:
+        """The account that ``TWILIO_TOKENS_ACCOUNT`` binds this user to.
+
+        None where the setting is None; ``NotConfigured`` where the callable returns no account.
+        """
+        choose = settings.account
+        if choose is None:
+            return None
+        account = choose(self.user)
+        if not isinstance(account, Account) or account.pk is None:
+            raise NotConfigured("TWILIO_TOKENS_ACCOUNT returned no saved account for this user.")
+        return account
+
+    @property
+    def default_account(self) -> Account:
+        account = cache.get("account", lambda: Account.objects.filter(is_default=True).first())
+        if account is None:
+            raise NotConfigured("No Twilio account is the default.")
+        return account
+
+    def signing_key(self, account: Account) -> APIKey:
+        """The newest active key, which must be of region US1: there is no falling back."""
+        key = cache.get(
+            (APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk)
+        )
+        if key is None:
+            raise NotConfigured(f"Account {account.sid} has no active API key.")
+        if key.region != Region.US1:
+            raise NotConfigured(
+                f"API key {key.sid} is of region {key.region}; only keys of us1 can sign."
+            )
+        return key
+
+    def find(self, model: type[Resource], name: str) -> Any | None:
+        """The resource of that name, or None where there is none that this user may know of."""
+        if not _NAME.fullmatch(name):
+            return None
+        _watch(model)
+        entry = cache.get((model, "name", name), lambda: _load(model, name=name))
+        # MariaDB compares without case.
+        if entry is None or entry.resource.name != name or not self._permits(entry):
+            return None
+        if self.tenant is not None and entry.resource.account_id != self.tenant.pk:
+            return None
+        return entry.resource
+
+    def default(self, model: type[Resource], account: Account) -> tuple[Any | None, bool]:
+        """The account's default, and whether this user may use it."""
+        _watch(model)
+        entry = cache.get(
+            (model, "default", account.pk),
+            lambda: _load(model, account_id=account.pk, is_default=True),
+        )
+        return (None, False) if entry is None else (entry.resource, self._permits(entry))
+
+    def names(self, model: type[Resource]) -> list[str]:
+        """The names of all resources that this user may use, in order; read afresh."""
+        resources = model._default_manager.order_by("name")
+        if self.tenant is not None:
+            resources = resources.filter(account=self.tenant)
+        if issubclass(model, RestrictedResource):
+            resources = resources.filter(
+                models.Q(groups=None) | models.Q(groups__in=self._group_ids)
+            ).distinct()
+        return list(resources.values_list("name", flat=True))
+
+    def _permits(self, entry: _Entry) -> bool:
+        return not entry.group_ids or not entry.group_ids.isdisjoint(self._group_ids)
+
+    @cached_property
+    def _group_ids(self) -> frozenset[Any]:
+        groups = getattr(self.user, "groups", None)
+        return frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
+
+
+def _load(model: type[Resource], **lookup: Any) -> _Entry | None:
+    resource = model._default_manager.select_related("account").filter(**lookup).first()
+    if resource is None:
+        return None
+    groups = getattr(resource, "groups", None)
+    return _Entry(
+        resource, frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
+    )

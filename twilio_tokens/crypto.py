@@ -1,0 +1,203 @@
+"""The key ring, and secrets sealed with it: AES-256-GCM, bound to the row that holds them.
+
+A sealed secret reads ``tt1:<key id>:<base64url of nonce, ciphertext and tag>``. The row's
+UUID and its API key SID are authenticated with it: a copy in another row does not open.
+
+Nothing here raises while a function's own variables hold key bytes, key text or plaintext:
+error reports show the variables of every frame that an exception passed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .conf import settings
+from .exceptions import EncryptionKeyError, SecretUnavailable
+
+FORMAT = "tt1"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+PURPOSE = b"twilio_tokens api key secret"
+
+_SEALED = re.compile(rf"{FORMAT}:(?P<key_id>[0-9a-f]{{12}}):(?P<body>[A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True, repr=False)
+class Sealed:
+    """Ciphertext. ``text`` is what the database stores; ``str()`` and ``repr()`` never show it.
+
+    A damaged text is carried unchanged, so that its row loads and can be mended; it does
+    not open.
+    """
+
+    text: str
+
+    @property
+    def is_well_formed(self) -> bool:
+        return bool(self.body)
+
+    @property
+    def key_id(self) -> str | None:
+        match = _SEALED.fullmatch(self.text)
+        return match["key_id"] if match else None
+
+    @property
+    def body(self) -> bytes:
+        """Nonce, ciphertext and tag; empty if the text is damaged."""
+        match = _SEALED.fullmatch(self.text)
+        body = _decoded(match["body"]) if match else b""
+        return body if len(body) > NONCE_BYTES + TAG_BYTES else b""
+
+    def __repr__(self) -> str:
+        return "<Sealed: hidden>"
+
+    def __str__(self) -> str:
+        return "• • • hidden • • •"
+
+
+class _Key:
+    def __init__(self, material: bytes) -> None:
+        self.id = hashlib.sha256(b"twilio_tokens key id" + material).hexdigest()[:12]
+        self.cipher = AESGCM(material)
+
+
+class KeyRing:
+    """The keys of ``TWILIO_TOKENS_ENCRYPTION_KEYS``: the newest seals, any opens."""
+
+    def __init__(self, keys: list[_Key]) -> None:
+        self._keys = keys
+
+    @property
+    def newest_id(self) -> str:
+        return self._keys[0].id
+
+    def __contains__(self, key_id: str) -> bool:
+        return any(key.id == key_id for key in self._keys)
+
+    def __getitem__(self, key_id: str) -> AESGCM:
+        return next(key.cipher for key in self._keys if key.id == key_id)
+
+
+def generate_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).decode()
+
+
+def load_key_ring() -> KeyRing:
+    """Read ``TWILIO_TOKENS_ENCRYPTION_KEYS``.
+
+    Raises ``EncryptionKeyError``, with the positions of the malformed keys.
+    """
+    problems, keys = {}, []
+    for position, key in _read_keys():
+        if isinstance(key, _Key):
+            keys.append(key)
+        else:
+            problems[position] = key
+    if problems:
+        raise EncryptionKeyError(problems)
+    return KeyRing(keys)
+
+
+def seal(plaintext: str, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
+    """Encrypt with the ring's newest key, for this row only.
+
+    The ring is loaded by the caller, before it touches the plaintext: loading may raise.
+    """
+    nonce = os.urandom(NONCE_BYTES)
+    bound_to = _associated_data(ring.newest_id, row, sid)
+    body = nonce + ring[ring.newest_id].encrypt(nonce, plaintext.encode(), bound_to)
+    encoded = base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+    return Sealed(f"{FORMAT}:{ring.newest_id}:{encoded}")
+
+
+def unseal(sealed: Sealed, *, row: UUID, sid: str) -> str:
+    """The plaintext, for the row it was sealed for. Raises ``SecretUnavailable``.
+
+    Keep the result in a local variable of the call that signs, and nowhere else.
+    """
+    ring = load_key_ring()
+    if not sealed.is_well_formed or sealed.key_id is None:
+        raise SecretUnavailable(f"The stored secret of API key {sid} is damaged.")
+    if sealed.key_id not in ring:
+        raise SecretUnavailable(
+            f"The secret of API key {sid} is sealed with encryption key {sealed.key_id}, which is "
+            "not in TWILIO_TOKENS_ENCRYPTION_KEYS."
+        )
+    plaintext = _open(ring[sealed.key_id], sealed, _associated_data(sealed.key_id, row, sid))
+    if plaintext is None:
+        raise SecretUnavailable(
+            f"The secret of API key {sid} does not open: it was changed, or sealed for another row."
+        )
+    return plaintext
+
+
+def check_opens(sealed: Sealed, *, row: UUID, sid: str) -> None:
+    """Raise ``SecretUnavailable`` where ``unseal`` would."""
+    unseal(sealed, row=row, sid=sid)
+
+
+def _open(cipher: AESGCM, sealed: Sealed, bound_to: bytes) -> str | None:
+    nonce, body = sealed.body[:NONCE_BYTES], sealed.body[NONCE_BYTES:]
+    try:
+        return cipher.decrypt(nonce, body, bound_to).decode()
+    except InvalidTag:
+        return None
+
+
+def _associated_data(key_id: str, row: UUID, sid: str) -> bytes:
+    parts = [FORMAT.encode(), key_id.encode(), PURPOSE, row.bytes, sid.encode()]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _read_keys() -> Iterator[tuple[int, _Key | str]]:
+    """Position, counted from 1, with the key or with a sentence about what is wrong."""
+    try:
+        texts = settings.encryption_keys
+    except Exception as error:  # whatever a site's KMS client raises: its frames may hold keys
+        yield 0, f"The TWILIO_TOKENS_ENCRYPTION_KEYS callable raised {type(error).__name__}."
+        return
+    if texts is None or texts == [] or texts == ():
+        yield 0, (
+            "TWILIO_TOKENS_ENCRYPTION_KEYS is not set. Make a key with "
+            "“manage.py twilio_generate_key” and add it to the list."
+        )
+    elif not isinstance(texts, (list, tuple)):
+        yield 0, "TWILIO_TOKENS_ENCRYPTION_KEYS should be a list of keys, newest first."
+    else:
+        for position, text in enumerate(texts, start=1):
+            yield (
+                position,
+                _parse_key(text)
+                or (
+                    f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS should be 32 random bytes "
+                    "in base64, as “manage.py twilio_generate_key” makes them."
+                ),
+            )
+
+
+def _parse_key(text: object) -> _Key | None:
+    if not isinstance(text, str):
+        return None
+    material = _decoded(text.strip().translate(str.maketrans("+/", "-_")).rstrip("="))
+    return _Key(material) if len(material) == KEY_BYTES else None
+
+
+def _decoded(text: str) -> bytes:
+    """Strict base64url without padding; empty for anything else."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    # One text for one value: the spare bits of the last character must be zero.
+    return data if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text else b""

@@ -1,0 +1,184 @@
+"""Model fields for what the Twilio Console hands out: SIDs, and secrets kept sealed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core import checks
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from . import crypto, sids
+from .crypto import Sealed
+from .exceptions import EncryptionKeyError
+
+
+class SIDInput(forms.TextInput):
+    """Shows again only what is a SID or the start of one: anything else may be a secret."""
+
+    def format_value(self, value: Any) -> str | None:
+        text = super().format_value(value)
+        return text if text is not None and sids.is_shown(text.strip()) else None
+
+
+class SIDField(models.CharField):  # type: ignore[type-arg]
+    """A SID of one kind, stripped of outer white space."""
+
+    def __init__(self, *args: Any, kind: sids.SIDKind = sids.ACCOUNT, **kwargs: Any) -> None:
+        kwargs["max_length"] = sids.LENGTH
+        super().__init__(*args, **kwargs)
+        self.kind = kind
+        # The kind's own message says more than "at most 34 characters".
+        self.validators = [kind.validate]
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        del kwargs["max_length"]
+        return name, path, args, kwargs
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.strip() if isinstance(value, str) else value
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
+
+    def formfield(self, **kwargs: Any) -> Any:
+        # The browser would cut a longer paste off silently at a maxlength.
+        kwargs["max_length"] = None
+        kwargs["widget"] = SIDInput(attrs={"spellcheck": "false", "autocomplete": "off"})
+        return super().formfield(**kwargs)
+
+
+class SealedInput(forms.PasswordInput):
+    """Never shows a value. Password managers are told that this is no login."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"autocomplete": "new-password", "spellcheck": "false", **(attrs or {})})
+
+
+class SealedFormField(forms.CharField):
+    """Write-only: empty keeps the stored secret, and is refused where none is stored."""
+
+    widget = SealedInput
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        # A form copies its fields, so this says it for the row of this form only.
+        self.required = not isinstance(form.get_initial_for_field(self, field_name), Sealed)
+        self.widget.is_required = self.required
+        return super().get_bound_field(form, field_name)
+
+    def prepare_value(self, value: Any) -> None:
+        return None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(data and str(data).strip())
+
+
+def validate_secret(value: object) -> None:
+    if isinstance(value, str):
+        problem = sids.secret_problem(value)
+        if problem is not None:
+            raise ValidationError(problem, code="invalid")
+
+
+def validate_key_ring(value: object) -> None:
+    """Refuse plaintext that could not be sealed while it is still a form error."""
+    if isinstance(value, str):
+        try:
+            crypto.load_key_ring()
+        except EncryptionKeyError as error:
+            raise ValidationError(
+                _("The secret cannot be stored: %(problem)s"),
+                code="encryption_key",
+                params={"problem": error.reason},
+            ) from None
+
+
+class SealedField(models.TextField):  # type: ignore[type-arg]
+    """Takes plaintext (``str``), stores and yields ciphertext (``Sealed``).
+
+    ``row`` and ``sid`` name the attributes of the row that the ciphertext is bound to; both
+    must be set before the row is saved. Plaintext is sealed in ``pre_save``: what goes round
+    it (``update()``, ``bulk_update()``, fixtures) may carry ciphertext only.
+    """
+
+    description = _("A secret, stored encrypted")
+    default_validators = [validate_secret, validate_key_ring]
+
+    def __init__(self, *args: Any, row: str = "id", sid: str = "sid", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.row = row
+        self.sid = sid
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        refused = [
+            option for option in ("primary_key", "unique", "db_index") if getattr(self, option)
+        ]
+        return super().check(**kwargs) + [
+            checks.Error(
+                f"A SealedField should not set {option}.",
+                hint="Equal secrets have different ciphertexts, so it would mean nothing.",
+                obj=self,
+                id="twilio_tokens.E009",
+            )
+            for option in refused
+        ]
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Sealed | None:
+        return None if value is None else Sealed(value)
+
+    def to_python(self, value: Any) -> Any:
+        # Text stays plaintext whatever it looks like; only the type decides.
+        return value.strip() if isinstance(value, str) else value
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if isinstance(getattr(model_instance, self.attname), str):
+            problem = self._seal_in(model_instance, crypto.load_key_ring())
+            if problem is not None:
+                raise ValidationError({self.name: problem})
+        return getattr(model_instance, self.attname)
+
+    def _seal_in(self, row: models.Model, ring: crypto.KeyRing) -> Any:
+        """Seal the row's plaintext in place, or return what is wrong with it.
+
+        It must not raise: an error report would show its variables.
+        """
+        plaintext = self.to_python(getattr(row, self.attname))
+        problem = sids.secret_problem(plaintext)
+        if problem is None:
+            sealed = crypto.seal(
+                plaintext, ring=ring, row=getattr(row, self.row), sid=getattr(row, self.sid)
+            )
+            setattr(row, self.attname, sealed)
+        return problem
+
+    def get_prep_value(self, value: Any) -> str | None:
+        if value is None or isinstance(value, Sealed):
+            return None if value is None else value.text
+        if isinstance(value, str) and Sealed(value).is_well_formed:
+            return value
+        raise TypeError(
+            f"{self.model.__name__}.{self.attname} takes plaintext only through save(), "
+            "create() and bulk_create(), which encrypt it."
+        )
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        return super().get_lookup(lookup_name) if lookup_name in ("exact", "isnull") else None
+
+    def get_transform(self, lookup_name: str) -> None:
+        return None
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": SealedFormField, **kwargs, "widget": SealedInput})
+
+    def save_form_data(self, instance: models.Model, data: Any) -> None:
+        if data:
+            super().save_form_data(instance, data)

@@ -1,0 +1,155 @@
+"""Who a user is to Twilio, and which identities each product takes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from .conf import settings
+from .exceptions import IdentityNotAllowed
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+_ENCODED = re.compile(r"(?:[A-Za-z0-9]|_[0-9a-f]{2})*")
+
+
+@dataclass(frozen=True)
+class IdentityRule:
+    """``max_length`` in characters; where ``counts_wide``, one outside ASCII counts as two."""
+
+    label: _StrOrPromise
+    max_length: int
+    counts_wide: bool = False
+    only_word_characters: bool = False
+
+    def check(self, identity: str) -> None:
+        if self.only_word_characters:
+            illegal = re.search(r"[^A-Za-z0-9_]", identity)
+            if illegal:
+                raise IdentityNotAllowed(
+                    _(
+                        "This user's identity is not allowed for %(product)s: it may contain only "
+                        "the letters A–Z and a–z, digits and _, but has %(character)s. The setting "
+                        "TWILIO_TOKENS_IDENTITY chooses another form of identity."
+                    )
+                    % {"product": self.label, "character": _shown(illegal[0])}
+                )
+        length = sum(2 if self.counts_wide and ord(char) > 127 else 1 for char in identity)
+        if length > self.max_length:
+            rule = (
+                _("it may have at most %(max)d characters, counting two for each outside ASCII")
+                if self.counts_wide
+                else _("it may have at most %(max)d characters")
+            ) % {"max": self.max_length}
+            raise IdentityNotAllowed(
+                _(
+                    "This user's identity is not allowed for %(product)s: %(rule)s, but has "
+                    "%(length)d; the first too many is %(character)s."
+                )
+                % {
+                    "product": self.label,
+                    "rule": rule,
+                    "length": length,
+                    "character": _shown(_first_beyond(identity, self)),
+                }
+            )
+
+
+#: Product to rule; add the product of a grant of your own here. Sources: errors 53200 (Video)
+#: and 54351 (Sync), the Conversations limits, and the Voice SDK's page on Access Tokens.
+RULES = {
+    "video": IdentityRule(gettext_lazy("Video"), 128, counts_wide=True),
+    "chat": IdentityRule(gettext_lazy("Chat"), 256),
+    "voice": IdentityRule(gettext_lazy("Voice"), 121, only_word_characters=True),
+    "sync": IdentityRule(gettext_lazy("Sync"), 256),
+}
+_ANY_PRODUCT = IdentityRule(gettext_lazy("Access Tokens"), 256)
+
+
+def identity_for(user: Any, products: Iterable[str]) -> str:
+    """The user's identity, legal for each of the products. Raises ``IdentityNotAllowed``."""
+    identity = settings.identity(user)
+    if not isinstance(identity, str) or not identity.strip():
+        raise IdentityNotAllowed(
+            _(
+                "This user has no identity: it is empty, and %(products)s need one. The setting "
+                "TWILIO_TOKENS_IDENTITY chooses where it comes from."
+            )
+            % {"products": ", ".join(str(_rule(product).label) for product in products)}
+        )
+    for char in identity:
+        if unicodedata.category(char) in ("Cc", "Cs"):
+            raise IdentityNotAllowed(
+                _(
+                    "This user's identity is not allowed for %(products)s: it may not contain "
+                    "control characters, but has %(character)s."
+                )
+                % {
+                    "products": ", ".join(str(_rule(product).label) for product in products),
+                    "character": _shown(char),
+                }
+            )
+    for product in products:
+        _rule(product).check(identity)
+    return identity
+
+
+def username(user: Any) -> str:
+    return str(user.get_username())
+
+
+def encoded_username(user: Any) -> str:
+    """The username in characters that every product takes: ``anna@x`` becomes ``anna_40x``.
+
+    Letters A–Z and a–z and digits stay; every other byte of its UTF-8 is ``_`` and two hex
+    digits. Different usernames stay different, and ``decode_identity`` gives them back.
+    """
+    return _encode(username(user))
+
+
+def decode_identity(identity: str) -> str:
+    """The username that ``encoded_username`` made into ``identity``.
+
+    Raises ``ValueError`` for anything that ``encoded_username`` does not make.
+    """
+    if not _ENCODED.fullmatch(identity):
+        raise ValueError("not an encoded username")
+    data = re.sub(
+        rb"_([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), identity.encode()
+    )
+    decoded = data.decode("utf-8", "surrogatepass")
+    if _encode(decoded) != identity:
+        raise ValueError("not an encoded username")
+    return decoded
+
+
+def _encode(text: str) -> str:
+    return "".join(
+        chr(byte) if byte < 128 and chr(byte).isalnum() else f"_{byte:02x}"
+        for byte in text.encode("utf-8", "surrogatepass")
+    )
+
+
+def _rule(product: str) -> IdentityRule:
+    return RULES.get(product, _ANY_PRODUCT)
+
+
+def _first_beyond(identity: str, rule: IdentityRule) -> str:
+    length = 0
+    for char in identity:
+        length += 2 if rule.counts_wide and ord(char) > 127 else 1
+        if length > rule.max_length:
+            break
+    return char
+
+
+def _shown(char: str) -> str:
+    code = f"U+{ord(char):04X}"
+    return f"“{char}” ({code})" if char.isprintable() else code

@@ -1,0 +1,334 @@
+"""What admins keep: Twilio accounts, API keys, services, apps; and the record of what was issued."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, router, transaction
+from django.db.models import Case, Q, Value, When
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from . import sids
+from .fields import SealedField, SIDField
+
+REGION_REFUSED = _(
+    "Access Tokens for Video work only with an API key of region US1, and the region of a key "
+    "cannot be changed. Make a key with region US1 in the Twilio Console and add that one."
+)
+
+
+class Region(models.TextChoices):
+    US1 = "us1", _("United States (US1)")
+    IE1 = "ie1", _("Ireland (IE1)")
+    AU1 = "au1", _("Australia (AU1)")
+    BR1 = "br1", _("Brazil (BR1)")
+    DE1 = "de1", _("Germany (DE1)")
+    IN1 = "in1", _("India (IN1)")
+    JP1 = "jp1", _("Japan (JP1)")
+    SG1 = "sg1", _("Singapore (SG1)")
+
+
+def validate_region(value: str) -> None:
+    if value != Region.US1:
+        raise ValidationError(REGION_REFUSED, code="region")
+
+
+class WithDefault(models.Model):
+    """A model of which one row may be the default, among rows alike in ``default_within``.
+
+    ``default_marker`` is 1 for a default and NULL for the rest, and unique: MariaDB has no
+    partial indexes, which would otherwise say the same.
+    """
+
+    default_within: tuple[str, ...] = ()
+
+    is_default = models.BooleanField(_("default"), default=False)
+    default_marker = models.GeneratedField(
+        expression=Case(When(is_default=True, then=Value(1)), default=Value(None)),
+        output_field=models.SmallIntegerField(null=True),
+        db_persist=True,
+        serialize=False,
+    )
+
+    class Meta:
+        abstract = True
+
+    def save(self, **kwargs: Any) -> None:
+        try:
+            self._save_as_only_default(**kwargs)
+        except IntegrityError:
+            # Another process may have saved its own default in between. Now it is there to see.
+            self._save_as_only_default(**kwargs)
+
+    def _save_as_only_default(self, **kwargs: Any) -> None:
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using):
+            if self._becomes_default(using, kwargs.get("update_fields")):
+                self._siblings(using).filter(is_default=True).update(is_default=False)
+            super().save(**kwargs)
+
+    def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
+        return self.is_default and (update_fields is None or "is_default" in update_fields)
+
+    def _siblings(self, using: str) -> models.QuerySet[Any]:
+        alike = {name: getattr(self, name) for name in self.default_within}
+        return type(self)._base_manager.using(using).filter(**alike).exclude(pk=self.pk)
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        # A second default is no error: saving it demotes the first.
+        super().validate_constraints(exclude={*(exclude or ()), "default_marker"})
+
+
+class Account(WithDefault):
+    name = models.CharField(_("name"), max_length=100, help_text=_("For your own reference."))
+    sid = SIDField(
+        _("Account SID"),
+        kind=sids.ACCOUNT,
+        unique=True,
+        help_text=_(
+            "Starts with AC. Twilio Console: the start page of the account, under “Account Info”."
+        ),
+    )
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["default_marker"], name="twilio_tokens_account_default")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        _refuse_changes(self, "sid")
+
+    def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
+        if self._state.adding and not self._siblings(using).exists():
+            self.is_default = True
+        return super()._becomes_default(using, update_fields)
+
+
+class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def newest_active(self, account_id: int) -> APIKey | None:
+        return self.filter(account_id=account_id, is_active=True).order_by(*NEWEST_FIRST).first()
+
+
+#: The id breaks the tie of two keys made in one microsecond.
+NEWEST_FIRST = ("-created_at", "-id")
+
+
+class APIKey(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    account = models.ForeignKey(
+        Account, models.CASCADE, related_name="api_keys", verbose_name=_("account")
+    )
+    name = models.CharField(_("name"), max_length=100, help_text=_("For your own reference."))
+    sid = SIDField(
+        _("API key SID"),
+        kind=sids.API_KEY,
+        unique=True,
+        help_text=_(
+            "Starts with SK. Twilio Console: Account → API keys & tokens → Create API key, of type "
+            "Main or Standard. A Restricted key cannot sign Access Tokens."
+        ),
+    )
+    region = models.CharField(
+        _("region"),
+        max_length=8,
+        choices=Region.choices,
+        validators=[validate_region],
+        help_text=_(
+            "The region that was chosen when the key was made. Only keys of US1 can be used; the "
+            "SID does not tell the region."
+        ),
+    )
+    secret = SealedField(
+        _("secret"),
+        help_text=_(
+            "Shown once by the Twilio Console, when the key is made. It is stored encrypted and "
+            "never shown again."
+        ),
+    )
+    is_active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("The newest active key of an account signs its Access Tokens."),
+    )
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = APIKeyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ["account", *NEWEST_FIRST]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(region=Region.US1),
+                name="twilio_tokens_apikey_region",
+                violation_error_message=REGION_REFUSED,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.sid})"
+
+    def clean(self) -> None:
+        super().clean()
+        _refuse_changes(self, "sid", "account_id")
+
+
+class Resource(models.Model):
+    """What a grant names. Clients use the name, so that they work unchanged where SIDs differ."""
+
+    account = models.ForeignKey(
+        Account, models.CASCADE, related_name="%(class)ss", verbose_name=_("account")
+    )
+    name = models.SlugField(
+        _("name"),
+        unique=True,
+        help_text=_(
+            "What clients ask for. Keep it the same on staging and in production, where the SIDs "
+            "differ."
+        ),
+    )
+
+    class Meta:
+        abstract = True
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RestrictedResource(WithDefault, Resource):
+    default_within = ("account",)
+
+    groups = models.ManyToManyField(
+        "auth.Group",
+        blank=True,
+        related_name="+",
+        verbose_name=_("groups"),
+        help_text=_(
+            "Only members may use it; superusers, too, must be members. None chosen: every "
+            "signed-in user may."
+        ),
+    )
+
+    class Meta(Resource.Meta):
+        abstract = True
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "default_marker"], name="%(app_label)s_%(class)s_default"
+            )
+        ]
+
+
+class ChatService(RestrictedResource):
+    sid = SIDField(
+        _("Chat Service SID"),
+        kind=sids.CHAT_SERVICE,
+        help_text=_("Starts with IS. Twilio Console: Conversations → Manage → Services."),
+    )
+
+    class Meta(RestrictedResource.Meta):
+        verbose_name = _("Chat service")
+        verbose_name_plural = _("Chat services")
+
+
+class TwiMLApp(RestrictedResource):
+    sid = SIDField(
+        _("TwiML App SID"),
+        kind=sids.TWIML_APP,
+        help_text=_("Starts with AP. Twilio Console: Voice → Manage → TwiML apps."),
+    )
+    allow_incoming = models.BooleanField(
+        _("allow incoming calls"),
+        default=False,
+        help_text=_("Whether users of this app may also be called."),
+    )
+
+    class Meta(RestrictedResource.Meta):
+        verbose_name = _("TwiML app")
+        verbose_name_plural = _("TwiML apps")
+
+
+class PushCredential(Resource):
+    class Platform(models.TextChoices):
+        APN = "apn", _("Apple (APN)")
+        FCM = "fcm", _("Firebase (FCM)")
+
+    sid = SIDField(
+        _("push credential SID"),
+        kind=sids.PUSH_CREDENTIAL,
+        help_text=_("Starts with CR. Twilio Console: Account → Credentials → Push credentials."),
+    )
+    platform = models.CharField(_("platform"), max_length=3, choices=Platform.choices)
+
+    class Meta(Resource.Meta):
+        verbose_name = _("push credential")
+        verbose_name_plural = _("push credentials")
+
+
+class IssuedTokenQuerySet(models.QuerySet["IssuedToken"]):
+    def live(self, now: datetime | None = None) -> IssuedTokenQuerySet:
+        return self.filter(expires_at__gt=now or timezone.now())
+
+
+class IssuedToken(models.Model):
+    """The audit record of one token. It never holds the token itself."""
+
+    jti = models.CharField(_("token ID (jti)"), max_length=64, unique=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    identity = models.CharField(_("identity"), max_length=256, db_index=True)
+    api_key = models.ForeignKey(
+        APIKey,
+        models.PROTECT,
+        related_name="issued_tokens",
+        db_index=False,  # the index on key and expiry serves it
+        verbose_name=_("API key"),
+    )
+    grants = models.JSONField(_("grants"))
+    issued_at = models.DateTimeField(_("issued"), db_index=True)
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+
+    objects = IssuedTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("issued token")
+        verbose_name_plural = _("issued tokens")
+        ordering = ["-issued_at", "-id"]
+        indexes = [
+            models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.jti
+
+
+def _refuse_changes(row: models.Model, *attributes: str) -> None:
+    """A new SID is a new row: what was signed or sealed under the old one stays true."""
+    stored = type(row)._base_manager.filter(pk=row.pk).values(*attributes).first()
+    for attribute in attributes if stored else ():
+        if stored[attribute] != getattr(row, attribute):
+            field = row._meta.get_field(attribute)
+            raise ValidationError(
+                {field.name: _("This cannot be changed. Add a new entry instead.")},
+                code="read_only",
+            )

@@ -1,0 +1,288 @@
+"""From a request body to grants, and from an issued token to the answer.
+
+The fields of a product follow from its grant class. Which values are legal is the grant's
+matter; here they are only read, from JSON or from an HTML form, and nothing unknown passes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, get_type_hints
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.fields import empty, iter_options
+from rest_framework.utils import html
+
+from .conf import settings
+from .grants import Grant, registered
+from .issuing import IssuedAccessToken, Offer
+
+#: Sent along by every HTML form of a Django site.
+CSRF_FIELD = "csrfmiddlewaretoken"
+NON_FIELD_ERRORS = serializers.api_settings.NON_FIELD_ERRORS_KEY
+
+#: Keys of an error answer: an unknown field of this name is told of among the general errors.
+RESERVED = {"code", "detail", NON_FIELD_ERRORS}
+
+
+class OptionalField(serializers.Field):
+    """A field that may be absent, as a blank input of an HTML form is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def get_value(self, dictionary: Any) -> Any:
+        value = dictionary.get(self.field_name, empty)
+        return empty if value == "" and html.is_html_input(dictionary) else value
+
+
+class TextField(OptionalField, serializers.CharField):
+    """A JSON string, kept as it is. ``max_length`` is for ``OPTIONS``: the grant checks it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
+        self.validators = []
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class NameField(OptionalField, serializers.ChoiceField):
+    """The name of a resource. The choices are for forms and ``OPTIONS``: issuing decides."""
+
+    default_error_messages = {"invalid": _("Not a valid string.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=(), allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+    def _get_choices(self) -> dict[str, str]:
+        offer = self.context["offers"]()[self.parent.grant.product]
+        return {name: name for name in offer.resources[self.field_name]}
+
+    def _set_choices(self, choices: Any) -> None:
+        """They depend on the user, so they are looked up when they are shown."""
+
+    choices = property(_get_choices, _set_choices)
+
+    def iter_options(self) -> Any:
+        return iter_options(self.choices)
+
+
+class IncomingField(OptionalField, serializers.ChoiceField):
+    """A boolean whose absence means something else than no: in HTML a three-way choice."""
+
+    default_error_messages = serializers.BooleanField.default_error_messages
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=[(True, _("Yes")), (False, _("No"))], allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> bool:
+        return bool(serializers.BooleanField().to_internal_value(data))
+
+
+class ObjectField(serializers.JSONField):
+    """A JSON object; in an HTML form its text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def get_value(self, dictionary: Any) -> Any:
+        value = super().get_value(dictionary)
+        return empty if value == "" and html.is_html_input(dictionary) else value
+
+
+class IntegerField(OptionalField, serializers.IntegerField):
+    pass
+
+
+class TTLField(IntegerField):
+    """Seconds. The limits are for ``OPTIONS`` and the form: issuing decides."""
+
+    def bind(self, field_name: str, parent: Any) -> None:
+        super().bind(field_name, parent)
+        self.min_value, self.max_value = 1, settings.max_ttl
+
+
+class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """Refuses what it does not know: a misspelt field must not widen a token."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = self._unknown_errors(data) if isinstance(data, Mapping) else {}
+        try:
+            value = super().to_internal_value(data)
+        except ValidationError as error:
+            raise ValidationError({**error.detail, **unknown}) from None  # type: ignore[dict-item]
+        if unknown:
+            raise ValidationError(unknown)
+        return value
+
+    def is_known(self, name: str, *, in_html: bool) -> bool:
+        return name in self.fields or (in_html and name == CSRF_FIELD)
+
+    def get_initial(self) -> Any:
+        """Without the empty values: the raw form's text can then be posted as it is."""
+        initial = super().get_initial()
+        return {name: value for name, value in initial.items() if value not in (None, "")}
+
+    def _unknown_errors(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        in_html = html.is_html_input(data)
+        errors: dict[str, Any] = {}
+        for name in data:
+            if not self.is_known(name, in_html=in_html):
+                # A name may hold what no answer can: lone surrogates, or a megabyte.
+                shown = name.encode("utf-8", "backslashreplace").decode()[:100]
+                if shown in RESERVED or shown != name:
+                    message = _("Unknown field: %(name)s.") % {"name": shown}
+                    where = NON_FIELD_ERRORS
+                else:
+                    message, where = _("Unknown field."), name
+                errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
+        return errors
+
+
+class GrantSerializer(StrictSerializer):
+    """The fields of one product."""
+
+    grant: type[Grant]
+
+    def get_value(self, dictionary: Any) -> Any:
+        """In the HTML form of several products, one is wanted if ticked or filled in."""
+        if not html.is_html_input(dictionary):
+            return dictionary.get(self.field_name, empty)
+        nested = html.parse_html_dict(dictionary, prefix=self.field_name)
+        wanted = self.field_name in dictionary or any(nested.values())
+        return nested if wanted else empty
+
+    def to_grant(self, values: Mapping[str, Any]) -> Grant:
+        return self.grant(**{name: value for name, value in values.items() if name != "ttl"})
+
+
+class TokenSerializer(StrictSerializer):
+    """A request for a token. After validation ``grants()`` and ``ttl()`` say what is asked."""
+
+    def grants(self) -> list[Grant]:
+        raise NotImplementedError
+
+    def ttl(self) -> int | None:
+        seconds: int | None = self.validated_data.get("ttl")
+        return seconds
+
+
+class ProductTokenSerializer(GrantSerializer, TokenSerializer):
+    """``{<field of the product>?, ttl?}``"""
+
+    def grants(self) -> list[Grant]:
+        return [self.to_grant(self.validated_data)]
+
+
+class CombinedTokenSerializer(TokenSerializer):
+    """``{<product>: {…}, ttl?}``, one product or several."""
+
+    def get_fields(self) -> dict[str, Any]:
+        products = {
+            product: grant_serializer(grant)(
+                required=False,
+                style={"template": "twilio_tokens/product_fieldset.html"},
+            )
+            for product, grant in registered().items()
+        }
+        return {**products, "ttl": _ttl_field()}
+
+    def is_known(self, name: str, *, in_html: bool) -> bool:
+        product = name.partition(".")[0] if in_html else name
+        return super().is_known(product, in_html=in_html)
+
+    def get_initial(self) -> Any:
+        if hasattr(self, "initial_data"):
+            return super().get_initial()
+        return {next(iter(registered())): {}}
+
+    def grants(self) -> list[Grant]:
+        return [
+            self.fields[product].to_grant(values)
+            for product, values in self.validated_data.items()
+            if product != "ttl"
+        ]
+
+
+@cache
+def grant_serializer(grant: type[Grant]) -> type[GrantSerializer]:
+    """The serializer of one product among several, where ``ttl`` stands beside them."""
+    return type(f"{grant.__name__}Serializer", (GrantSerializer,), _declared(grant))
+
+
+@cache
+def product_token_serializer(grant: type[Grant]) -> type[ProductTokenSerializer]:
+    """The serializer of a product's own page."""
+    declared = {**_declared(grant), "ttl": _ttl_field()}
+    return type(f"{grant.__name__}TokenSerializer", (ProductTokenSerializer,), declared)
+
+
+def _declared(grant: type[Grant]) -> dict[str, Any]:
+    hints = get_type_hints(grant)
+    return {"grant": grant, **{
+        each.name: _field(grant, each, hints[each.name]) for each in dataclasses.fields(grant)
+    }}
+
+
+def _field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> serializers.Field:
+    options = dict(declared.metadata)
+    if declared.name in grant.resources:
+        return NameField(**options)
+    if hint == (bool | None):
+        return IncomingField(**options)
+    if hint == (int | None):
+        return IntegerField(**options)
+    if hint == (str | None):
+        return TextField(**options)
+    return ObjectField(**options)
+
+
+def _ttl_field() -> TTLField:
+    return TTLField(
+        label=_("TTL"),
+        help_text=_("Lifetime in seconds. Left out, the site's default for the product."),
+    )
+
+
+def token_answer(issued: IssuedAccessToken) -> dict[str, Any]:
+    return {
+        "token": issued.token,
+        "jti": issued.jti,
+        "identity": issued.identity,
+        "account_sid": issued.account_sid,
+        "grants": issued.grants,
+        "issued_at": _iso(issued.issued_at),
+        "expires_at": _iso(issued.expires_at),
+        "expires_in": int((issued.expires_at - issued.issued_at).total_seconds()),
+        "refresh_at": _iso(issued.refresh_at),
+    }
+
+
+def offer_answer(offer: Offer) -> dict[str, Any]:
+    answer: dict[str, Any] = {f"{name}s": names for name, names in offer.resources.items()}
+    if offer.grant.product == "video":
+        answer["room_required"] = settings.room_required
+    answer["default"] = offer.default
+    if offer.problem is not None:
+        answer["problem"] = {"code": offer.problem.code, "detail": offer.problem.message}
+    return answer
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
