@@ -1,0 +1,137 @@
+"""System checks: what would otherwise show itself as a 503, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+
+from .conf import NAMES, settings
+from .crypto import load_key_ring
+from .exceptions import EncryptionKeyError
+from .grants import registered
+
+
+@register(Tags.security)
+def check_key_ring(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        load_key_ring()
+    except EncryptionKeyError as error:
+        if error.is_missing:
+            return [
+                checks.Warning(
+                    "TWILIO_TOKENS_ENCRYPTION_KEYS is not set: no API key's secret can be stored "
+                    "and no Access Token issued.",
+                    hint="Make a key with “manage.py twilio_generate_key” and set it as "
+                    'TWILIO_TOKENS_ENCRYPTION_KEYS = ["…"], read from the environment.',
+                    id="twilio_tokens.W001",
+                )
+            ]
+        return [
+            checks.Error(
+                problem,
+                hint="List the newest key first, and keep every key that a stored secret needs.",
+                id="twilio_tokens.E001",
+            )
+            for problem in error.problems.values()
+        ]
+    return []
+
+
+def _unusable(check_id: str, hint: str, *reads: Callable[[], Any]) -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    for read in reads:
+        try:
+            read()
+        except ImproperlyConfigured as error:
+            messages.append(checks.Error(str(error), hint=hint, id=f"twilio_tokens.{check_id}"))
+    return messages
+
+
+@register(Tags.security)
+def check_ttls(**kwargs: Any) -> list[CheckMessage]:
+    messages = _unusable(
+        "E002",
+        'For example {"voice": 600}. Products that are left out keep their defaults.',
+        lambda: settings.ttls,
+        lambda: settings.max_ttl,
+    )
+    if not messages:
+        messages = [
+            checks.Warning(
+                f"TWILIO_TOKENS_TTL names {product!r}, which is no registered product.",
+                hint=f"The products are {', '.join(registered())}.",
+                id="twilio_tokens.W002",
+            )
+            for product in settings.ttls.keys() - registered().keys()
+        ]
+    return messages
+
+
+@register(Tags.security)
+def check_callables(**kwargs: Any) -> list[CheckMessage]:
+    return _unusable(
+        "E003",
+        "Give a function, or its dotted path as text.",
+        lambda: settings.identity,
+        lambda: settings.account,
+        lambda: settings.room_policy,
+        lambda: settings.http_client,
+    )
+
+
+@register(Tags.security)
+def check_other_settings(**kwargs: Any) -> list[CheckMessage]:
+    return _unusable(
+        "E004",
+        "See “Settings” in the README.",
+        lambda: settings.room_required,
+        lambda: settings.audit,
+        lambda: settings.throttle_rate,
+        lambda: settings.credential_cache_seconds,
+    )
+
+
+@register(Tags.security)
+def check_setting_names(**kwargs: Any) -> list[CheckMessage]:
+    """A misspelt ``TWILIO_TOKENS_ROOM_POLICY`` would open every room."""
+    return [
+        checks.Warning(
+            f"{name} is not a setting of django-twilio-tokens; it has no effect.",
+            hint=f"The settings are {', '.join(NAMES)}.",
+            id="twilio_tokens.W003",
+        )
+        for name in dir(django_settings)
+        if name.startswith("TWILIO_TOKENS_") and name not in NAMES
+    ]
+
+
+@register(Tags.security)
+def check_cors(**kwargs: Any) -> list[CheckMessage]:
+    if getattr(django_settings, "CORS_ALLOW_ALL_ORIGINS", False):
+        return [
+            checks.Warning(
+                "CORS_ALLOW_ALL_ORIGINS lets the pages of any site ask for Access Tokens in the "
+                "name of your users.",
+                hint="List your own front ends in CORS_ALLOWED_ORIGINS instead.",
+                id="twilio_tokens.W004",
+            )
+        ]
+    return []
+
+
+@register(Tags.compatibility)
+def check_rest_framework(**kwargs: Any) -> list[CheckMessage]:
+    if "rest_framework" not in django_settings.INSTALLED_APPS:
+        return [
+            checks.Warning(
+                "The browsable API needs the templates of Django REST framework.",
+                hint='Add "rest_framework" to INSTALLED_APPS.',
+                id="twilio_tokens.W005",
+            )
+        ]
+    return []

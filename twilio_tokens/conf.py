@@ -21,6 +21,23 @@ LONGEST_TTL = 86_400
 DEFAULT_TTLS = {"video": 86_400, "chat": 3_600, "voice": 3_600}
 
 
+NAMES = tuple(
+    f"TWILIO_TOKENS_{name}"
+    for name in (
+        "ENCRYPTION_KEYS",
+        "IDENTITY",
+        "ACCOUNT",
+        "TTL",
+        "MAX_TTL",
+        "ROOM_REQUIRED",
+        "ROOM_POLICY",
+        "THROTTLE_RATE",
+        "AUDIT",
+        "CREDENTIAL_CACHE_SECONDS",
+        "HTTP_CLIENT",
+    )
+)
+
 _RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -107,7 +124,7 @@ class Settings:
             raise ImproperlyConfigured(
                 "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
             )
-        return value
+        return value  # type: ignore[no-any-return]
 
     def _get(self, name: str, default: Any) -> Any:
         return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)

@@ -45,7 +45,7 @@ class CredentialCache:
             generation = self._generation
             loaded_at, value = self._entries.get(key, (None, None))
         if loaded_at is not None and now - loaded_at < seconds:
-            return value  # type: ignore[no-any-return]
+            return value
         value = load()
         with self._lock:
             # What was read before another thread's commit must not outlive it.
@@ -123,9 +123,7 @@ class Credentials:
 
     def signing_key(self, account: Account) -> APIKey:
         """The newest active key, which must be of region US1: there is no falling back."""
-        key = cache.get(
-            (APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk)
-        )
+        key = cache.get((APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk))
         if key is None:
             raise NotConfigured(f"Account {account.sid} has no active API key.")
         if key.region != Region.US1:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import re
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .conf import settings
-from .exceptions import EncryptionKeyError, SecretUnavailable
+from .exceptions import MISSING, SETTING, EncryptionKeyError, SecretUnavailable
 
 FORMAT = "tt1"
 KEY_BYTES = 32
@@ -147,6 +148,19 @@ def check_opens(sealed: Sealed, *, row: UUID, sid: str) -> None:
     unseal(sealed, row=row, sid=sid)
 
 
+def matches(sealed: Sealed, plaintext: str, *, row: UUID, sid: str) -> bool:
+    """Whether ``sealed`` opens to ``plaintext``; False also where it does not open."""
+    try:
+        return hmac.compare_digest(unseal(sealed, row=row, sid=sid).encode(), plaintext.encode())
+    except SecretUnavailable:
+        return False
+
+
+def reseal(sealed: Sealed, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
+    """The same secret under the ring's newest key. Raises ``SecretUnavailable``."""
+    return seal(unseal(sealed, row=row, sid=sid), ring=ring, row=row, sid=sid)
+
+
 def _open(cipher: AESGCM, sealed: Sealed, bound_to: bytes) -> str | None:
     nonce, body = sealed.body[:NONCE_BYTES], sealed.body[NONCE_BYTES:]
     try:
@@ -164,16 +178,19 @@ def _read_keys() -> Iterator[tuple[int, _Key | str]]:
     """Position, counted from 1, with the key or with a sentence about what is wrong."""
     try:
         texts = settings.encryption_keys
-    except Exception as error:  # whatever a site's KMS client raises: its frames may hold keys
-        yield 0, f"The TWILIO_TOKENS_ENCRYPTION_KEYS callable raised {type(error).__name__}."
+    except Exception as error:  # noqa: BLE001 - whatever a site's KMS client raises: its frames may hold keys
+        yield SETTING, f"The TWILIO_TOKENS_ENCRYPTION_KEYS callable raised {type(error).__name__}."
         return
     if texts is None or texts == [] or texts == ():
-        yield 0, (
-            "TWILIO_TOKENS_ENCRYPTION_KEYS is not set. Make a key with "
-            "“manage.py twilio_generate_key” and add it to the list."
+        yield (
+            MISSING,
+            (
+                "TWILIO_TOKENS_ENCRYPTION_KEYS is not set. Make a key with "
+                "“manage.py twilio_generate_key” and add it to the list."
+            ),
         )
     elif not isinstance(texts, (list, tuple)):
-        yield 0, "TWILIO_TOKENS_ENCRYPTION_KEYS should be a list of keys, newest first."
+        yield SETTING, "TWILIO_TOKENS_ENCRYPTION_KEYS should be a list of keys, newest first."
     else:
         for position, text in enumerate(texts, start=1):
             yield (

@@ -96,8 +96,7 @@ class NotConfigured(Unavailable):
 class SecretUnavailable(Unavailable):
     code = "secret_unavailable"
     default_message = _(
-        "The signing secret is not available. The site's administrator finds the reason "
-        "in the log."
+        "The signing secret is not available. The site's administrator finds the reason in the log."
     )
 
 
@@ -109,10 +108,18 @@ class AuditUnavailable(Unavailable):
 class EncryptionKeyError(SecretUnavailable):
     """The key ring cannot be used: no key, or a malformed one.
 
-    ``problems`` maps a position in ``TWILIO_TOKENS_ENCRYPTION_KEYS``, counted from 1 (0 is
-    the setting itself), to what is wrong there; never to any part of a key.
+    ``problems`` maps a position in ``TWILIO_TOKENS_ENCRYPTION_KEYS``, counted from 1 (or
+    ``SETTING``, or ``MISSING``), to what is wrong there; never to any part of a key.
     """
 
     def __init__(self, problems: Mapping[int, str]) -> None:
         super().__init__(reason=" ".join(problems.values()))
         self.problems = dict(problems)
+
+    @property
+    def is_missing(self) -> bool:
+        return MISSING in self.problems
+
+
+#: Positions in ``EncryptionKeyError.problems`` that are not of a key.
+MISSING, SETTING = -1, 0

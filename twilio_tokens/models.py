@@ -1,4 +1,4 @@
-"""What admins keep: Twilio accounts, API keys, services, apps; and the record of what was issued."""
+"""What admins keep: accounts, API keys, services, apps; and the record of issued tokens."""
 
 from __future__ import annotations
 
@@ -60,25 +60,30 @@ class WithDefault(models.Model):
         abstract = True
 
     def save(self, **kwargs: Any) -> None:
+        wanted = self.is_default
         try:
             self._save_as_only_default(**kwargs)
         except IntegrityError:
-            # Another process may have saved its own default in between. Now it is there to see.
+            # Another process may have made the first default. Now it is there to see and lock.
+            self.is_default = wanted
             self._save_as_only_default(**kwargs)
 
     def _save_as_only_default(self, **kwargs: Any) -> None:
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
             if self._becomes_default(using, kwargs.get("update_fields")):
-                self._siblings(using).filter(is_default=True).update(is_default=False)
+                alike = self._alike(using)
+                # Concurrent saves queue here, and in one order, so that they do not deadlock.
+                list(alike.select_for_update().order_by("pk").values_list("pk"))
+                alike.exclude(pk=self.pk).filter(is_default=True).update(is_default=False)
             super().save(**kwargs)
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
         return self.is_default and (update_fields is None or "is_default" in update_fields)
 
-    def _siblings(self, using: str) -> models.QuerySet[Any]:
-        alike = {name: getattr(self, name) for name in self.default_within}
-        return type(self)._base_manager.using(using).filter(**alike).exclude(pk=self.pk)
+    def _alike(self, using: str) -> models.QuerySet[Any]:
+        within = {name: getattr(self, name) for name in self.default_within}
+        return type(self)._base_manager.using(using).filter(**within)
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
         # A second default is no error: saving it demotes the first.
@@ -112,7 +117,7 @@ class Account(WithDefault):
         _refuse_changes(self, "sid")
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
-        if self._state.adding and not self._siblings(using).exists():
+        if self._state.adding and not self._alike(using).exists():
             self.is_default = True
         return super()._becomes_default(using, update_fields)
 
@@ -325,8 +330,8 @@ class IssuedToken(models.Model):
 def _refuse_changes(row: models.Model, *attributes: str) -> None:
     """A new SID is a new row: what was signed or sealed under the old one stays true."""
     stored = type(row)._base_manager.filter(pk=row.pk).values(*attributes).first()
-    for attribute in attributes if stored else ():
-        if stored[attribute] != getattr(row, attribute):
+    for attribute in attributes:
+        if stored is not None and stored[attribute] != getattr(row, attribute):
             field = row._meta.get_field(attribute)
             raise ValidationError(
                 {field.name: _("This cannot be changed. Add a new entry instead.")},

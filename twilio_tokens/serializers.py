@@ -7,15 +7,17 @@ matter; here they are only read, from JSON or from an HTML form, and nothing unk
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, get_type_hints
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.fields import empty, iter_options
+from rest_framework.settings import api_settings
 from rest_framework.utils import html
 
 from .conf import settings
@@ -24,13 +26,13 @@ from .issuing import IssuedAccessToken, Offer
 
 #: Sent along by every HTML form of a Django site.
 CSRF_FIELD = "csrfmiddlewaretoken"
-NON_FIELD_ERRORS = serializers.api_settings.NON_FIELD_ERRORS_KEY
+NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
 
 #: Keys of an error answer: an unknown field of this name is told of among the general errors.
 RESERVED = {"code", "detail", NON_FIELD_ERRORS}
 
 
-class OptionalField(serializers.Field):
+class OptionalField(serializers.Field):  # type: ignore[type-arg]
     """A field that may be absent, as a blank input of an HTML form is."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -71,7 +73,7 @@ class NameField(OptionalField, serializers.ChoiceField):
         return value
 
     def _get_choices(self) -> dict[str, str]:
-        offer = self.context["offers"]()[self.parent.grant.product]
+        offer = self.context["offers"]()[self.parent.grant.product]  # type: ignore[attr-defined]
         return {name: name for name in offer.resources[self.field_name]}
 
     def _set_choices(self, choices: Any) -> None:
@@ -147,10 +149,10 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
                 # A name may hold what no answer can: lone surrogates, or a megabyte.
                 shown = name.encode("utf-8", "backslashreplace").decode()[:100]
                 if shown in RESERVED or shown != name:
-                    message = _("Unknown field: %(name)s.") % {"name": shown}
+                    message = gettext("Unknown field: %(name)s.") % {"name": shown}
                     where = NON_FIELD_ERRORS
                 else:
-                    message, where = _("Unknown field."), name
+                    message, where = gettext("Unknown field."), name
                 errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
         return errors
 
@@ -164,12 +166,13 @@ class GrantSerializer(StrictSerializer):
         """In the HTML form of several products, one is wanted if ticked or filled in."""
         if not html.is_html_input(dictionary):
             return dictionary.get(self.field_name, empty)
-        nested = html.parse_html_dict(dictionary, prefix=self.field_name)
+        nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
         wanted = self.field_name in dictionary or any(nested.values())
         return nested if wanted else empty
 
-    def to_grant(self, values: Mapping[str, Any]) -> Grant:
-        return self.grant(**{name: value for name, value in values.items() if name != "ttl"})
+    @classmethod
+    def to_grant(cls, values: Mapping[str, Any]) -> Grant:
+        return cls.grant(**{name: value for name, value in values.items() if name != "ttl"})
 
 
 class TokenSerializer(StrictSerializer):
@@ -214,7 +217,7 @@ class CombinedTokenSerializer(TokenSerializer):
 
     def grants(self) -> list[Grant]:
         return [
-            self.fields[product].to_grant(values)
+            grant_serializer(registered()[product]).to_grant(values)
             for product, values in self.validated_data.items()
             if product != "ttl"
         ]
@@ -235,12 +238,13 @@ def product_token_serializer(grant: type[Grant]) -> type[ProductTokenSerializer]
 
 def _declared(grant: type[Grant]) -> dict[str, Any]:
     hints = get_type_hints(grant)
-    return {"grant": grant, **{
-        each.name: _field(grant, each, hints[each.name]) for each in dataclasses.fields(grant)
-    }}
+    return {
+        "grant": grant,
+        **{each.name: _field(grant, each, hints[each.name]) for each in dataclasses.fields(grant)},
+    }
 
 
-def _field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> serializers.Field:
+def _field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> Any:
     options = dict(declared.metadata)
     if declared.name in grant.resources:
         return NameField(**options)

@@ -53,8 +53,8 @@ class SIDKind:
         for kind in KINDS:
             if value.startswith(kind.prefix) and _HEX.fullmatch(rest):
                 return _(
-                    "This is %(other)s SID (%(other_prefix)s…). %(label)s SID is needed here; "
-                    "it starts with %(prefix)s."
+                    "This is %(other)s SID (%(other_prefix)s…). Needed here is %(label)s SID, which "
+                    "starts with %(prefix)s."
                 ) % {
                     "other": kind.label,
                     "other_prefix": kind.prefix,
@@ -63,15 +63,15 @@ class SIDKind:
                 }
         if _AUTH_TOKEN.fullmatch(value):
             return _(
-                "This looks like an auth token, which is a secret. %(label)s SID is needed here; "
-                "it starts with %(prefix)s."
+                "This looks like an auth token, which is a secret. Needed here is %(label)s SID, "
+                "which starts with %(prefix)s."
             ) % {"label": self.label, "prefix": self.prefix}
         if _SECRET.fullmatch(value):
             return _(
-                "This looks like a secret, not a SID. %(label)s SID is needed here: %(prefix)s "
-                "and 32 digits."
+                "This looks like a secret, not a SID. Needed here is %(label)s SID: %(prefix)s and 32 "
+                "digits (0–9, a–f)."
             ) % {"label": self.label, "prefix": self.prefix}
-        return _("%(label)s SID is %(prefix)s and 32 digits (0–9, a–f).") % {
+        return _("Needed here is %(label)s SID: %(prefix)s and 32 digits (0–9, a–f).") % {
             "label": self.label,
             "prefix": self.prefix,
         }

@@ -23,4 +23,4 @@ class TokenRateThrottle(SimpleRateThrottle):
 
     def wait(self) -> float | None:
         # DRF has no answer where the rate was lowered meanwhile; Retry-After is promised.
-        return super().wait() or self.duration
+        return super().wait() or self.duration  # type: ignore[attr-defined]

@@ -151,7 +151,7 @@ class TokenViewSet(ViewSet):
         detail: dict[str, Any] = {error.field or NON_FIELD_ERRORS: message}
         if self.product is None and error.product is not None:
             detail = {error.product: detail}
-        serializer._errors = detail
+        serializer._errors = detail  # type: ignore[attr-defined]
         return drf.ValidationError(ReturnDict(detail, serializer=serializer))
 
     # Every answer passes here.

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from twilio_tokens.exceptions import TwilioTokensError, Unavailable
+from twilio_tokens.grants import Chat, Grant, Video, Voice
+from twilio_tokens.issuing import issue_access_token
+from twilio_tokens.serializers import token_answer
+
+#: What argparse stores for an option without its optional value.
+UNNAMED = object()
+
+
+class Command(BaseCommand):
+    help = (
+        "Issues an Access Token to a user, within that user's own rights, and prints it on "
+        "standard output."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username")
+        parser.add_argument(
+            "--video", nargs="?", const=UNNAMED, metavar="ROOM", help="for one room, or any"
+        )
+        parser.add_argument(
+            "--chat",
+            nargs="?",
+            const=UNNAMED,
+            metavar="NAME",
+            help="a service, or the default",
+        )
+        parser.add_argument(
+            "--voice", nargs="?", const=UNNAMED, metavar="NAME", help="a TwiML app, or the default"
+        )
+        parser.add_argument("--ttl", type=int, help="lifetime in seconds")
+        parser.add_argument(
+            "--json", action="store_true", help="print what the HTTP API answers, as JSON"
+        )
+
+    def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
+        users = get_user_model()._default_manager
+        try:
+            user = users.get_by_natural_key(username)
+        except users.model.DoesNotExist:
+            raise CommandError(f"There is no user {username}.") from None
+        grants: list[Grant] = [
+            grant(**({} if options[grant.product] is UNNAMED else {name: options[grant.product]}))
+            for grant, name in ((Video, "room"), (Chat, "service"), (Voice, "app"))
+            if options[grant.product] is not None
+        ]
+        if not grants:
+            raise CommandError("Name at least one product: --video, --chat or --voice.")
+        try:
+            issued = issue_access_token(user=user, grants=grants, ttl=ttl)
+        except Unavailable as error:
+            raise CommandError(f"{error.code}: {error.reason}") from None
+        except TwilioTokensError as error:
+            raise CommandError(f"{error.code}: {error.message}") from None
+        answer = token_answer(issued)
+        self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)
+        self.stderr.write(
+            f"Identity {issued.identity}, account {issued.account_sid}, "
+            f"grants {', '.join(issued.grants)}, expires {answer['expires_at']}."
+        )
