@@ -1,0 +1,69 @@
+# The interpreter to use, and where to serve: make test PYTHON=python3.12, make demo ADDR=127.0.0.1:9000
+PYTHON ?= python3
+ADDR ?= 127.0.0.1:8000
+
+# Servers for the tests, beside SQLite. The tests make databases of their own there.
+POSTGRESQL_URL ?= postgres://postgres@127.0.0.1:5432/postgres
+MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
+
+PYTEST = .venv/bin/pytest --numprocesses auto
+
+.PHONY: help demo test lint types matrix bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.example ## set up the example site and serve it at ADDR
+	.venv/bin/python -m example_project.local_secrets
+	.venv/bin/python manage.py migrate --verbosity 0
+	@.venv/bin/python manage.py setup_demo --address $(ADDR)
+	.venv/bin/python manage.py runserver $(ADDR)
+
+test: lint types tests/node/node_modules ## lint, check types, test on SQLite and on the servers that answer
+	@unset DATABASE_URL; $(PYTEST) --cov
+	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
+	@$(call test_on,MariaDB,$(MARIADB_URL))
+
+lint: .venv/.test ## check style, and that imports point down only
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/pytest --quiet tests/test_imports.py
+
+bench: .venv/.test ## measure what issuing costs, beside a view that answers a constant
+	.venv/bin/python -m benchmarks.token_request
+
+types: .venv/.test ## check types
+	.venv/bin/mypy
+
+matrix: tests/node/node_modules ## test on every Python from 3.10 to 3.13 that is found, with each Django
+	.ci/matrix
+
+clean: ## remove what make has made, but for your data in var/
+	rm -rf .venv .matrix .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+
+# 1: a name, 2: its DATABASE_URL
+define test_on
+export DJANGO_SETTINGS_MODULE=tests.settings DATABASE_URL='$(2)'; \
+if answer=$$(.venv/bin/python -c '$(CONNECT)' 2>&1); then \
+	echo 'The tests on $(1):'; $(PYTEST); \
+else \
+	echo 'SKIPPED: the tests on $(1). Its server does not let us in:'; echo "$$answer" | tail -n 1; \
+fi
+endef
+CONNECT = import django; django.setup(); \
+	from django.db import connection; connection.ensure_connection()
+
+tests/node/node_modules: tests/node/package-lock.json
+	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# A new virtual environment for each version of Python, and what an extra of setup.cfg needs in it.
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.venv/.python$(PYTHON_VERSION):
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.%: .venv/.python$(PYTHON_VERSION) setup.cfg
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,140 @@
+"""Settings of the example site. Each reads the environment variable of its name.
+
+A variable that is not set is looked up in ``.env`` (yours), then in ``var/demo.env`` (made by
+``python -m example_project.local_secrets``, which also switches DEBUG on).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import environ
+
+from .local_secrets import DEMO_ENV
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = BASE_DIR / ".env"
+
+
+class Environment(environ.Env):  # type: ignore[misc]  # django-environ ships no types
+    # A copy: secrets from the files reach neither child processes nor the request's META.
+    ENVIRON = os.environ.copy()
+
+
+Environment.read_env(ENV_FILE)
+Environment.read_env(DEMO_ENV)
+env = Environment()
+
+# Security
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
+
+# Other origins: each is named, none by default. Those that are may send the user's cookies.
+
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOW_CREDENTIALS = bool(CORS_ALLOWED_ORIGINS)
+CORS_URLS_REGEX = r"^/(twilio|api-token)/"
+CORS_EXPOSE_HEADERS = ["Retry-After"]
+
+# Applications
+
+INSTALLED_APPS = [
+    "example_project",
+    "twilio_tokens",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "corsheaders",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "example_project.urls"
+WSGI_APPLICATION = "example_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Data
+
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": BASE_DIR / "var" / "db.sqlite3",
+    "OPTIONS": {
+        # Readers do not wait for the writer, and writers wait for each other instead of failing.
+        "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+    },
+}
+DATABASES = {"default": env.db("DATABASE_URL") if "DATABASE_URL" in env else SQLITE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
+
+# Language, time and files
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+
+# Signing in
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "rest_framework:login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+
+REST_FRAMEWORK = {
+    # The first decides what somebody who is not signed in is told. TokenAuthentication says 401;
+    # SessionAuthentication would say 403, as if signing in could not help.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+}
+
+# Twilio tokens
+
+TWILIO_TOKENS_ENCRYPTION_KEYS = env.list("TWILIO_TOKENS_ENCRYPTION_KEYS", default=[])
+TWILIO_TOKENS_IDENTITY = env.str(
+    "TWILIO_TOKENS_IDENTITY", default="twilio_tokens.identity.username"
+)
+TWILIO_TOKENS_MAX_TTL = env.int("TWILIO_TOKENS_MAX_TTL", default=86_400)
+TWILIO_TOKENS_ROOM_REQUIRED = env.bool("TWILIO_TOKENS_ROOM_REQUIRED", default=False)
+TWILIO_TOKENS_THROTTLE_RATE = env.str("TWILIO_TOKENS_THROTTLE_RATE", default="60/min") or None
+TWILIO_TOKENS_AUDIT = env.bool("TWILIO_TOKENS_AUDIT", default=True)

@@ -1,0 +1,20 @@
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import include, path
+from rest_framework.authtoken.views import obtain_auth_token
+
+from .views import HomeView
+
+accounts = [
+    path("login/", LoginView.as_view(template_name="example_project/login.html"), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+]
+
+urlpatterns = [
+    path("", HomeView.as_view(), name="home"),
+    path("twilio/", include("twilio_tokens.urls")),
+    path("api-token/", obtain_auth_token, name="api-token"),
+    # Under this namespace the browsable API looks for its “Log in” and “Log out”.
+    path("accounts/", include((accounts, "rest_framework"))),
+    path("admin/", admin.site.urls),
+]
