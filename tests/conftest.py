@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import secrets
 import string
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache as django_cache
+from django.db import DatabaseError, connection
+from django.db.models.signals import pre_save
 from rest_framework.test import APIClient
 
 from twilio_tokens.credentials import cache as credential_cache
-from twilio_tokens.crypto import generate_key
-from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
+from twilio_tokens.crypto import Sealed, generate_key
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    IssuedToken,
+    PushCredential,
+    TwiMLApp,
+)
 
 
 def sid(prefix: str, digit: str = "0") -> str:
@@ -32,6 +44,30 @@ def new_secret() -> str:
 def decoded(token: str, secret: str) -> dict[str, Any]:
     """The claims of a token, its signature checked with the secret that the test typed in."""
     return jwt.decode(token, secret, algorithms=["HS256"])
+
+
+def error_report(error: BaseException, *, of: str = "") -> str:
+    """What a report of ``error`` can show: the messages and the variables of every frame that it
+    and its causes passed; ``of`` leaves only the frames of files with that in their path.
+
+    The frames of the tests hold what was typed in, and are left out.
+    """
+    shown, chain, tests = [], [error], str(Path(__file__).parent)
+    for each in chain:
+        shown += [str(each), repr(each), repr(vars(each))]
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            path = frame.f_code.co_filename
+            if of in path and not path.startswith(tests):
+                shown += map(_shown, frame.f_locals.values())
+        chain += {each.__cause__, each.__context__} - {None, *chain}
+    return "\n".join(shown)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - such a variable is not shown
+        return repr(error)
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +116,17 @@ def twiml_app(account: Account) -> TwiMLApp:
 
 @pytest.fixture
 def push_credential(account: Account) -> PushCredential:
-    return PushCredential.objects.create(
-        account=account, name="ios", sid=sid("CR"), platform="apn"
-    )
+    return PushCredential.objects.create(account=account, name="ios", sid=sid("CR"), platform="apn")
+
+
+@pytest.fixture
+def other(account: Account) -> Account:
+    """A second account, with all but a key, and no defaults."""
+    other = Account.objects.create(name="Other", sid=sid("AC", "1"))
+    ChatService.objects.create(account=other, name="theirs", sid=sid("IS", "1"))
+    TwiMLApp.objects.create(account=other, name="their-phone", sid=sid("AP", "1"))
+    PushCredential.objects.create(account=other, name="their-ios", sid=sid("CR", "1"))
+    return other
 
 
 @pytest.fixture
@@ -96,3 +140,116 @@ def api(user: User) -> APIClient:
     client = APIClient()
     client.force_login(user)
     return client
+
+
+# Why a site cannot issue at all
+
+
+def no_account(settings: Any) -> None:
+    Account.objects.all().delete()
+
+
+def no_default_account(settings: Any) -> None:
+    Account.objects.update(is_default=False)
+
+
+def no_account_of_the_tenant(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
+
+
+def no_default_service(settings: Any) -> None:
+    ChatService.objects.update(is_default=False)
+
+
+def no_key(settings: Any) -> None:
+    APIKey.objects.all().delete()
+
+
+def only_inactive_keys(settings: Any) -> None:
+    APIKey.objects.update(is_active=False)
+
+
+def newest_key_not_us1(settings: Any) -> None:
+    """The database has to be talked out of its constraint."""
+    allow, forbid = {
+        "sqlite": ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints = OFF"),
+        "mysql": ("SET check_constraint_checks = OFF", "SET check_constraint_checks = ON"),
+        "postgresql": (
+            "SET CONSTRAINTS ALL IMMEDIATE; "
+            "ALTER TABLE twilio_tokens_apikey DROP CONSTRAINT twilio_tokens_apikey_region",
+            "",  # the test's transaction is rolled back
+        ),
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(allow)
+        add_key(Account.objects.get(), region="ie1")
+        if forbid:
+            cursor.execute(forbid)
+
+
+def unusable_setting(settings: Any) -> None:
+    settings.TWILIO_TOKENS_MAX_TTL = "1h"
+
+
+def no_key_ring(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+
+
+def malformed_key_ring(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = ["short"]
+
+
+def other_key_ring(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
+
+
+def damaged_secret(settings: Any) -> None:
+    APIKey.objects.update(secret=Sealed(APIKey.objects.get().secret.text[:-2] + "!!"))
+
+
+def secret_of_another_row(settings: Any) -> None:
+    other = add_key(Account.objects.get(), is_active=False)
+    APIKey.objects.filter(is_active=True).update(secret=other.secret)
+
+
+def audit_not_writable(settings: Any) -> None:
+    pre_save.connect(_fail_to_write, sender=IssuedToken)
+
+
+def _fail_to_write(**kwargs: Any) -> None:
+    raise DatabaseError("disk full")
+
+
+def add_key(account: Account, **fields: Any) -> APIKey:
+    """A key of the account, newer than those it has."""
+    digit = f"{APIKey.objects.count():x}"
+    values = {"name": "Key", "sid": sid("SK", digit), "region": "us1", "secret": new_secret()}
+    return APIKey.objects.create(account=account, **values | fields)
+
+
+UNAVAILABLE = {
+    no_account: "not_configured",
+    no_default_account: "not_configured",
+    no_account_of_the_tenant: "not_configured",
+    no_default_service: "not_configured",
+    no_key: "not_configured",
+    only_inactive_keys: "not_configured",
+    newest_key_not_us1: "not_configured",
+    unusable_setting: "not_configured",
+    no_key_ring: "secret_unavailable",
+    malformed_key_ring: "secret_unavailable",
+    other_key_ring: "secret_unavailable",
+    damaged_secret: "secret_unavailable",
+    secret_of_another_row: "secret_unavailable",
+    audit_not_writable: "audit_unavailable",
+}
+
+
+@pytest.fixture(params=UNAVAILABLE, ids=lambda make: make.__name__)
+def unavailable(
+    request: pytest.FixtureRequest, settings: Any, api_key: APIKey, chat_service: ChatService
+) -> Iterator[str]:
+    """A site that cannot issue the token for ``Chat()``, for each reason: the code of its error."""
+    request.param(settings)
+    yield UNAVAILABLE[request.param]
+    pre_save.disconnect(_fail_to_write, sender=IssuedToken)

@@ -1,0 +1,152 @@
+"""What the system checks say, and that ``manage.py check`` says it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+import twilio_tokens
+from twilio_tokens import conf
+from twilio_tokens.crypto import generate_key
+
+# Django's own checks ask the database what it can.
+pytestmark = pytest.mark.django_db
+
+PACKAGE = Path(twilio_tokens.__file__).parent
+NOT_A_KEY = generate_key()[:-4]
+
+
+def ours() -> list[CheckMessage]:
+    return [message for message in run_checks() if message.id.startswith("twilio_tokens.")]
+
+
+def only_message() -> CheckMessage:
+    [message] = ours()
+    return message
+
+
+def missing() -> list[str]:
+    raise ConnectionError("the vault is closed, its password is canary")
+
+
+def test_a_site_that_is_set_up_hears_nothing() -> None:
+    assert ours() == []
+
+
+BAD = [
+    # setting, its value, id, level, what is said, what the hint says
+    ("ENCRYPTION_KEYS", None, "W001", Warning, "is not set: no API key's secret", "generate_key"),
+    ("ENCRYPTION_KEYS", [], "W001", Warning, "is not set: no API key's secret", "generate_key"),
+    ("ENCRYPTION_KEYS", generate_key(), "E001", Error, "should be a list", "newest key first"),
+    ("ENCRYPTION_KEYS", missing, "E001", Error, "raised ConnectionError.", "newest key first"),
+    ("ENCRYPTION_KEYS", "no.such", "E001", Error, "raised ImproperlyConf", "newest key first"),
+    ("TTL", 600, "E002", Error, "TTL should be a dictionary", '{"voice": 600}'),
+    ("TTL", {"voice": "600"}, "E002", Error, "TTL['voice'] should be", '{"voice": 600}'),
+    ("TTL", {"video": 86_401}, "E002", Error, "from 1 to 86400", "keep their defaults"),
+    ("MAX_TTL", 0, "E002", Error, "MAX_TTL should be a whole number", "keep their defaults"),
+    ("TTL", {"vidoe": 600}, "W002", Warning, "'vidoe', which is no", "video, chat, voice"),
+    ("IDENTITY", "no.such.function", "E003", Error, "IDENTITY should be", "its dotted path"),
+    ("IDENTITY", None, "E003", Error, "IDENTITY should be a callable", "its dotted path"),
+    ("ACCOUNT", 1, "E003", Error, "ACCOUNT should be a callable", "its dotted path"),
+    ("ROOM_POLICY", "os.no_such", "E003", Error, "ROOM_POLICY should be", "its dotted path"),
+    ("HTTP_CLIENT", "client", "E003", Error, "HTTP_CLIENT should be", "its dotted path"),
+    ("ROOM_REQUIRED", "False", "E004", Error, "ROOM_REQUIRED should be True or", "README"),
+    ("AUDIT", 1, "E004", Error, "AUDIT should be True or False", "README"),
+    ("THROTTLE_RATE", "often", "E004", Error, "THROTTLE_RATE should be None", "README"),
+    ("CREDENTIAL_CACHE_SECONDS", -1, "E004", Error, "SECONDS should be a number", "README"),
+    ("ROOM_POLICIES", True, "W003", Warning, "ROOM_POLICIES is not a setting", "ROOM_POLICY"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check_id", "level", "says", "hint"),
+    BAD,
+    ids=[f"{name}-{says}" for name, _, _, _, says, _ in BAD],
+)
+def test_a_bad_setting_is_told_with_a_hint(
+    name: str, value: Any, check_id: str, level: type, says: str, hint: str, settings: Any
+) -> None:
+    setattr(settings, f"TWILIO_TOKENS_{name}", value)
+    message = only_message()
+    assert message.id == f"twilio_tokens.{check_id}"
+    assert type(message) is level
+    assert f"TWILIO_TOKENS_{name}" in message.msg
+    assert says in message.msg
+    assert hint in message.hint
+
+
+def test_every_bad_setting_is_told_at_once(settings: Any) -> None:
+    settings.TWILIO_TOKENS_TTL = settings.TWILIO_TOKENS_MAX_TTL = "long"
+    settings.TWILIO_TOKENS_ACCOUNT = settings.TWILIO_TOKENS_ROOM_POLICY = 1
+    ids = Counter(message.id for message in ours())
+    assert ids == {"twilio_tokens.E002": 2, "twilio_tokens.E003": 2}
+
+
+def test_a_malformed_key_is_told_by_its_position_and_never_by_its_text(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = keys = [generate_key(), NOT_A_KEY, generate_key(), ""]
+    messages = ours()
+    assert {message.id for message in messages} == {"twilio_tokens.E001"}
+    assert [re.findall("Key . of", message.msg) for message in messages] == [
+        ["Key 2 of"],
+        ["Key 4 of"],
+    ]
+    text = "".join(f"{message}{message!r}{vars(message)}" for message in messages)
+    assert not [key for key in keys if key and key in text]
+
+
+def test_a_key_callable_that_raises_is_told_without_its_words(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = missing
+    assert "canary" not in str(vars(only_message()))
+
+
+def test_credentials_open_to_any_origin_are_told(settings: Any) -> None:
+    settings.CORS_ALLOW_ALL_ORIGINS = True
+    message = only_message()
+    assert (message.id, type(message)) == ("twilio_tokens.W004", Warning)
+    assert "CORS_ALLOW_ALL_ORIGINS" in message.msg
+    assert "CORS_ALLOWED_ORIGINS" in message.hint
+
+
+def test_a_list_of_origins_is_not_told(settings: Any) -> None:
+    settings.CORS_ALLOW_ALL_ORIGINS = False
+    settings.CORS_ALLOWED_ORIGINS = ["https://example.com"]
+    assert ours() == []
+
+
+def test_a_site_without_the_templates_of_rest_framework_is_told(settings: Any) -> None:
+    settings.INSTALLED_APPS = [
+        app for app in settings.INSTALLED_APPS if not app.startswith("rest_framework")
+    ]
+    message = only_message()
+    assert message.id == "twilio_tokens.W005"
+    assert "rest_framework" in message.hint
+
+
+def test_the_check_command_fails_for_an_error_and_passes_with_a_warning(
+    settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = None
+    call_command("check")
+    assert "twilio_tokens.W001" in capsys.readouterr().err
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [NOT_A_KEY]
+    with pytest.raises(SystemCheckError, match=r"twilio_tokens\.E001"):
+        call_command("check")
+
+
+def test_every_setting_is_checked() -> None:
+    assert {f"TWILIO_TOKENS_{name}" for name, *_ in BAD} >= set(conf.NAMES)
+
+
+def test_each_id_stands_for_one_thing() -> None:
+    """One place in the source makes the messages of an id."""
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    ids = Counter(re.findall(r'"(?:twilio_tokens\.)?([EW]\d{3})"', source))
+    assert {name for _, _, name, *_ in BAD} <= ids.keys()
+    assert set(ids.values()) == {1}

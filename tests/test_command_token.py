@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
+
+from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+
+from .conftest import decoded, sid
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> Any:
+        call_command("twilio_token", *arguments)
+        return capsys.readouterr()
+
+    return run
+
+
+def test_the_bare_token_is_on_standard_output_and_all_else_on_standard_error(
+    run: Any, api_key: APIKey, user: User, secret: str
+) -> None:
+    output = run("anna", "--video", "DailyStandup")
+    claims = decoded(output.out.removesuffix("\n"), secret)
+    assert claims["grants"] == {"identity": "anna", "video": {"room": "DailyStandup"}}
+    assert claims["exp"] - claims["iat"] == 86_400
+    assert output.err.startswith(f"Identity anna, account {sid('AC')}, grants video, expires ")
+    assert claims["jti"] == IssuedToken.objects.get().jti
+
+
+def test_one_token_for_several_products_by_name(
+    run: Any,
+    api_key: APIKey,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    user: User,
+    secret: str,
+) -> None:
+    output = run("anna", "--video", "--chat", "support", "--voice", "phone", "--ttl", "60")
+    claims = decoded(output.out.strip(), secret)
+    assert claims["grants"] == {
+        "identity": "anna",
+        "video": {},
+        "chat": {"service_sid": sid("IS")},
+        "voice": {"incoming": {"allow": True}, "outgoing": {"application_sid": sid("AP")}},
+    }
+    assert claims["exp"] - claims["iat"] == 60
+
+
+def test_a_product_without_a_name_takes_the_default(
+    run: Any,
+    api_key: APIKey,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    user: User,
+    secret: str,
+) -> None:
+    grants = decoded(run("anna", "--chat", "--voice").out.strip(), secret)["grants"]
+    assert grants["chat"]["service_sid"] == sid("IS")
+    assert grants["voice"]["outgoing"]["application_sid"] == sid("AP")
+
+
+def test_json_is_what_the_http_api_answers(
+    run: Any, api_key: APIKey, user: User, secret: str, api: APIClient
+) -> None:
+    printed = json.loads(run("anna", "--video", "--json").out)
+    answered = api.post("/twilio/tokens/video/").json()
+    assert printed.keys() == answered.keys()
+    assert printed["grants"] == answered["grants"]
+    claims = decoded(printed["token"], secret)
+    assert claims["jti"] == printed["jti"]
+    assert (
+        claims["exp"]
+        == datetime.fromisoformat(printed["expires_at"].replace("Z", "+00:00")).timestamp()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("berta", "--video"), r"^There is no user berta\.$"),
+        (("anna",), r"^Name at least one product: --video, --chat or --voice"),
+        (("anna", "--video", ""), "^blank: "),
+        (("anna", "--video", "--ttl", "86401"), "^max_value: .*86400"),
+        (("anna", "--video", "--ttl", "0"), "^min_value: "),
+        (("anna", "--chat", "other"), "^does_not_exist: "),
+        (("anna", "--chat", ""), "^does_not_exist: "),
+        (("anna", "--voice"), r"^not_configured: Account AC0+ has no default TwiML app"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_issued_is_told_and_nothing_printed(
+    arguments: tuple[str, ...],
+    says: str,
+    api_key: APIKey,
+    user: User,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command("twilio_token", *arguments)
+    assert capsys.readouterr().out == ""
+    assert not IssuedToken.objects.exists()
+
+
+def test_the_user_has_no_more_rights_than_over_http(
+    run: Any, api_key: APIKey, chat_service: ChatService, user: User
+) -> None:
+    group = Group.objects.create(name="agents")
+    chat_service.groups.add(group)
+    with pytest.raises(CommandError, match=r"^does_not_exist: "):
+        run("anna", "--chat", "support")
+    user.groups.add(group)
+    assert run("anna", "--chat", "support").out
+
+
+def test_an_inactive_user_gets_no_token(run: Any, api_key: APIKey, user: User) -> None:
+    User.objects.update(is_active=False)
+    with pytest.raises(CommandError, match=r"^not_authenticated: "):
+        run("anna", "--video")
+
+
+def test_the_room_policy_holds_here_too(
+    run: Any, api_key: APIKey, user: User, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ROOM_POLICY = lambda user, room: False
+    with pytest.raises(CommandError, match=r"^permission_denied: "):
+        run("anna", "--video", "DailyStandup")
+
+
+def test_the_operator_is_told_the_reason_that_http_keeps_to_the_log(
+    run: Any, account: Account, user: User, settings: Any, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(CommandError, match=r"^not_configured: Account AC0+ has no active API key"):
+        run("anna", "--video")
+    request.getfixturevalue("api_key")
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = ["nonsense"]
+    with pytest.raises(CommandError, match=r"^secret_unavailable: Key 1 of TWILIO_TOKENS"):
+        run("anna", "--video")

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from twilio_tokens import conf, identity
+
+CALLABLES = {
+    "IDENTITY": "identity",
+    "ACCOUNT": "account",
+    "ROOM_POLICY": "room_policy",
+    "HTTP_CLIENT": "http_client",
+}
+PATH = "twilio_tokens.identity.encoded_username"
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("identity", identity.username),
+        ("account", None),
+        ("ttls", {"video": 86_400, "chat": 3_600, "voice": 3_600}),
+        ("max_ttl", 86_400),
+        ("room_required", False),
+        ("room_policy", None),
+        ("throttle_rate", "60/min"),
+        ("audit", True),
+        ("credential_cache_seconds", 15),
+        ("http_client", None),
+        ("encryption_keys", None),
+    ],
+)
+def test_each_setting_has_the_documented_default(settings: Any, name: str, default: object) -> None:
+    del settings.TWILIO_TOKENS_ENCRYPTION_KEYS
+    assert getattr(conf.settings, name) == default
+
+
+def test_names_lists_every_setting_that_is_read() -> None:
+    read = set()
+
+    class Recorder(conf.Settings):
+        def _get(self, name: str, default: Any) -> Any:
+            read.add(f"TWILIO_TOKENS_{name}")
+            return super()._get(name, default)
+
+    for name, member in vars(conf.Settings).items():
+        if isinstance(member, property):
+            getattr(Recorder(), name)
+    assert sorted(conf.NAMES) == sorted(read)
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [
+        ("MAX_TTL", "max_ttl", 1),
+        ("MAX_TTL", "max_ttl", 86_400),
+        ("ROOM_REQUIRED", "room_required", True),
+        ("AUDIT", "audit", False),
+        ("THROTTLE_RATE", "throttle_rate", None),
+        ("THROTTLE_RATE", "throttle_rate", "5/s"),
+        ("THROTTLE_RATE", "throttle_rate", "1000/day"),
+        ("CREDENTIAL_CACHE_SECONDS", "credential_cache_seconds", 0),
+        ("CREDENTIAL_CACHE_SECONDS", "credential_cache_seconds", 0.5),
+        ("CREDENTIAL_CACHE_SECONDS", "credential_cache_seconds", 86_400),
+    ],
+)
+def test_a_setting_is_read_when_it_is_used(
+    settings: Any, setting: str, name: str, value: object
+) -> None:
+    setattr(settings, f"TWILIO_TOKENS_{setting}", value)
+    assert getattr(conf.settings, name) == value
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [
+        *(("MAX_TTL", "max_ttl", value) for value in (0, -1, 86_401, 60.0, "60", True, None)),
+        *(("TTL", "ttls", value) for value in (None, 7_777, [("chat", 60)], {7_777: 60})),
+        *(("TTL", "ttls", {"chat": value}) for value in (0, 86_401, 77.5, "77", True, None)),
+        *(("ROOM_REQUIRED", "room_required", value) for value in ("False", 0, None)),
+        *(("AUDIT", "audit", value) for value in ("True", 1, None)),
+        *(
+            ("THROTTLE_RATE", "throttle_rate", value)
+            for value in ("77", "77/fortnight", "77/min ", "/min", 77, ["77/min"])
+        ),
+        *(
+            ("CREDENTIAL_CACHE_SECONDS", "credential_cache_seconds", value)
+            for value in (-1, 86_401, "77", True, None, float("nan"), float("inf"))
+        ),
+    ],
+)
+def test_an_unusable_value_is_refused_by_the_name_of_its_setting(
+    settings: Any, setting: str, name: str, value: object
+) -> None:
+    setattr(settings, f"TWILIO_TOKENS_{setting}", value)
+    with pytest.raises(ImproperlyConfigured, match=rf"^TWILIO_TOKENS_{setting}\b.* should be "):
+        getattr(conf.settings, name)
+
+
+def test_a_refusal_does_not_tell_the_value(settings: Any) -> None:
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "canary"
+    with pytest.raises(ImproperlyConfigured) as caught:
+        conf.settings.throttle_rate  # noqa: B018
+    assert "canary" not in str(caught.value)
+
+
+def test_a_partial_ttl_dictionary_keeps_the_other_defaults(settings: Any) -> None:
+    settings.TWILIO_TOKENS_TTL = {"voice": 1, "sync": 86_400}
+    assert conf.settings.ttls == {"video": 86_400, "chat": 3_600, "voice": 1, "sync": 86_400}
+    assert conf.DEFAULT_TTLS["voice"] == 3_600
+
+
+@pytest.mark.parametrize(("setting", "name"), CALLABLES.items())
+@pytest.mark.parametrize("value", [identity.encoded_username, PATH])
+def test_a_callable_may_be_given_as_such_or_as_dotted_path(
+    settings: Any, setting: str, name: str, value: object
+) -> None:
+    setattr(settings, f"TWILIO_TOKENS_{setting}", value)
+    assert getattr(conf.settings, name) is identity.encoded_username
+
+
+@pytest.mark.parametrize(("setting", "name"), CALLABLES.items())
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("no.such.module", "a dotted path to one; the path could not be imported"),
+        ("twilio_tokens.identity.nobody", "a dotted path to one; the path could not be imported"),
+        ("word", "a dotted path to one; the path could not be imported"),
+        ("twilio_tokens.conf.LONGEST_TTL", "a dotted path to one."),
+        (7, "a dotted path to one."),
+    ],
+)
+def test_what_is_no_callable_is_refused_by_the_name_of_its_setting(
+    settings: Any, setting: str, name: str, value: object, problem: str
+) -> None:
+    setattr(settings, f"TWILIO_TOKENS_{setting}", value)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        getattr(conf.settings, name)
+    expected = f"TWILIO_TOKENS_{setting} should be a callable or {problem}"
+    assert str(caught.value).startswith(expected)
+
+
+def test_identity_may_not_be_none(settings: Any) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = None
+    with pytest.raises(ImproperlyConfigured, match=r"^TWILIO_TOKENS_IDENTITY .*not None"):
+        conf.settings.identity  # noqa: B018
+
+
+def keys_from_a_vault() -> list[str]:
+    return ["from the vault"]
+
+
+@pytest.mark.parametrize(
+    "value", [["from the vault"], keys_from_a_vault, f"{__name__}.keys_from_a_vault"]
+)
+def test_encryption_keys_are_a_list_or_what_a_callable_returns(
+    settings: Any, value: object
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = value
+    assert conf.settings.encryption_keys == ["from the vault"]
+
+
+def test_one_key_without_a_list_is_left_for_the_key_ring_to_judge(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = "a key, not a path"
+    assert conf.settings.encryption_keys == "a key, not a path"

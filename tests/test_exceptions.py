@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+
+from twilio_tokens import exceptions
+from twilio_tokens.exceptions import (
+    MISSING,
+    SETTING,
+    DoesNotExist,
+    EncryptionKeyError,
+    InvalidGrant,
+    TwilioTokensError,
+    Unavailable,
+)
+
+CODES = {
+    "TwilioTokensError": "error",
+    "NotAuthenticated": "not_authenticated",
+    "InvalidGrant": "invalid",
+    "DoesNotExist": "does_not_exist",
+    "IdentityNotAllowed": "identity_not_allowed",
+    "AccountMismatch": "account_mismatch",
+    "PermissionDenied": "permission_denied",
+    "InvalidToken": "invalid_token",
+    "ListingFailed": "listing_failed",
+    "Unavailable": "error",
+    "NotConfigured": "not_configured",
+    "SecretUnavailable": "secret_unavailable",
+    "AuditUnavailable": "audit_unavailable",
+    "EncryptionKeyError": "secret_unavailable",
+}
+ARGUMENTS = {
+    "InvalidGrant": (("wrong",), {}),
+    "DoesNotExist": (("unknown",), {"field": "service", "product": "chat"}),
+    "Unavailable": (("canary",), {}),
+    "NotConfigured": (("canary",), {}),
+    "SecretUnavailable": (("canary",), {}),
+    "AuditUnavailable": (("canary",), {}),
+    "EncryptionKeyError": (({1: "canary"},), {}),
+}
+
+
+def make(name: str) -> TwilioTokensError:
+    args, kwargs = ARGUMENTS.get(name, ((), {}))
+    return getattr(exceptions, name)(*args, **kwargs)
+
+
+def test_the_tree_is_complete_and_has_one_root() -> None:
+    tree = {
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and issubclass(value, TwilioTokensError)
+    }
+    errors = {
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert tree == errors == CODES.keys()
+
+
+@pytest.mark.parametrize(("name", "code"), CODES.items())
+def test_each_error_has_its_code_and_a_sentence(name: str, code: str) -> None:
+    error = make(name)
+    assert error.code == code
+    assert type(error.message) is str
+    own = {"InvalidGrant": "wrong", "DoesNotExist": "unknown"}.get(name, error.default_message)
+    assert str(error) == error.message == own != ""
+
+
+def test_a_message_of_ones_own_replaces_the_default() -> None:
+    assert str(exceptions.PermissionDenied("Members only.")) == "Members only."
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CODES if issubclass(getattr(exceptions, name), Unavailable)]
+)
+def test_the_reason_is_for_the_log_and_never_in_the_answer(name: str) -> None:
+    error = make(name)
+    assert error.reason == "canary"
+    assert "canary" not in str(error) + repr(error)
+
+
+def test_an_invalid_grant_says_where() -> None:
+    error = InvalidGrant("Too long.", code="max_length", field="room", product="video")
+    assert (error.code, error.field, error.product) == ("max_length", "room", "video")
+    unknown = DoesNotExist("No such service.", field="service", product="chat")
+    assert (unknown.code, unknown.field, unknown.product) == ("does_not_exist", "service", "chat")
+
+
+def test_an_encryption_key_error_tells_each_position_and_whether_there_is_no_key_at_all() -> None:
+    error = EncryptionKeyError({1: "The first.", 3: "The third."})
+    assert error.problems == {1: "The first.", 3: "The third."}
+    assert error.reason == "The first. The third."
+    assert not error.is_missing
+    assert not EncryptionKeyError({SETTING: "No list."}).is_missing
+    assert EncryptionKeyError({MISSING: "Not set."}).is_missing

@@ -1,0 +1,214 @@
+"""The shapes are those of Twilio's documentation: each token holds one of these per product."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from twilio.jwt.access_token.grants import VideoGrant
+
+from tests.conftest import sid
+from twilio_tokens import grants
+from twilio_tokens.exceptions import InvalidGrant
+from twilio_tokens.grants import Chat, Grant, Video, Voice, register
+from twilio_tokens.models import ChatService, PushCredential, TwiMLApp
+
+SERVICE = ChatService(sid=sid("IS"))
+APP = TwiMLApp(sid=sid("AP"), allow_incoming=False)
+APP_WITH_INCOMING = TwiMLApp(sid=sid("AP"), allow_incoming=True)
+PUSH = PushCredential(sid=sid("CR"))
+
+INCOMING = {"incoming": {"allow": True}}
+OUTGOING = {"outgoing": {"application_sid": sid("AP")}}
+
+
+@pytest.mark.parametrize(
+    ("grant", "resources", "expected"),
+    [
+        (Video(), {}, {}),
+        (Video(room="DailyStandup"), {}, {"room": "DailyStandup"}),
+        (Chat(), {"service": SERVICE, "push_credential": None}, {"service_sid": sid("IS")}),
+        (
+            Chat(),
+            {"service": SERVICE, "push_credential": PUSH},
+            {"service_sid": sid("IS"), "push_credential_sid": sid("CR")},
+        ),
+        (Voice(), {"app": APP, "push_credential": None}, OUTGOING),
+        (Voice(), {"app": APP_WITH_INCOMING, "push_credential": None}, INCOMING | OUTGOING),
+        (Voice(incoming=False), {"app": APP_WITH_INCOMING, "push_credential": None}, OUTGOING),
+        (
+            Voice(incoming=True, params={"queue": "sales"}),
+            {"app": APP_WITH_INCOMING, "push_credential": PUSH},
+            {
+                "incoming": {"allow": True},
+                "outgoing": {"application_sid": sid("AP"), "params": {"queue": "sales"}},
+                "push_credential_sid": sid("CR"),
+            },
+        ),
+    ],
+)
+def test_a_grant_is_written_as_twilio_documents_it(
+    grant: Grant, resources: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    claim = grant.to_twilio(resources)
+    assert (claim.key, claim.to_payload()) == (grant.product, expected)
+    assert grant.to_audit(resources) == expected
+
+
+def text_of_bytes(number: int) -> dict[str, str]:
+    """Params that are that long as JSON: ``{"k":"…"}`` is eight bytes and the text."""
+    return {"k": "x" * (number - 8)}
+
+
+@pytest.mark.parametrize(
+    "grant",
+    [
+        Video(),
+        Video(room=sid("RM")),
+        Video(room=" a room "),
+        Video(room="é" * 128),
+        Chat(service="support", push_credential="ios"),
+        Voice(app="phone", incoming=True, params={}),
+        Voice(params=text_of_bytes(1024)),
+    ],
+)
+def test_these_are_legal(grant: Grant) -> None:
+    grant.clean()
+
+
+CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
+
+
+@pytest.mark.parametrize(
+    ("grant", "field", "code"),
+    [
+        (Video(room=""), "room", "blank"),
+        (Video(room=" \t\u2003"), "room", "blank"),
+        (Video(room="x" * 129), "room", "max_length"),
+        (Video(room="a\x00b"), "room", "null_characters_not_allowed"),
+        (Video(room="a\ud800b"), "room", "surrogate_characters_not_allowed"),
+        (Video(room="\udfff a"), "room", "surrogate_characters_not_allowed"),
+        *((Video(room=f"a{chr(code)}b"), "room", "invalid") for code in CONTROL),
+        (Video(room=5), "room", "invalid"),  # type: ignore[arg-type]
+        (Chat(service=["support"]), "service", "invalid"),  # type: ignore[arg-type]
+        (Chat(push_credential=1), "push_credential", "invalid"),  # type: ignore[arg-type]
+        (Voice(app=True), "app", "invalid"),  # type: ignore[arg-type]
+        (Voice(incoming="true"), "incoming", "invalid"),  # type: ignore[arg-type]
+        (Voice(incoming=1), "incoming", "invalid"),  # type: ignore[arg-type]
+        (Voice(params=[]), "params", "invalid"),  # type: ignore[arg-type]
+        (Voice(params="a=b"), "params", "invalid"),  # type: ignore[arg-type]
+        (Voice(params={"a": 1}), "params", "invalid"),  # type: ignore[dict-item]
+        (Voice(params={"a": {"b": "c"}}), "params", "invalid"),  # type: ignore[dict-item]
+        (Voice(params={1: "a"}), "params", "invalid"),  # type: ignore[dict-item]
+        (Voice(params={"a": "\x00"}), "params", "null_characters_not_allowed"),
+        (Voice(params={"\ud800": "a"}), "params", "surrogate_characters_not_allowed"),
+        (Voice(params=text_of_bytes(1025)), "params", "max_length"),
+        # In the token "é" is six bytes: \u00e9.
+        (Voice(params={"k": "é" * 170}), "params", "max_length"),
+    ],
+)
+def test_these_are_refused_with_the_field_and_a_code(grant: Grant, field: str, code: str) -> None:
+    with pytest.raises(InvalidGrant) as refused:
+        grant.clean()
+    error = refused.value
+    assert (error.product, error.field, error.code) == (grant.product, field, code)
+
+
+def test_a_site_may_require_a_room(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ROOM_REQUIRED = True
+    Video(room="a").clean()
+    with pytest.raises(InvalidGrant) as refused:
+        Video().clean()
+    assert (refused.value.field, refused.value.code) == ("room", "required")
+
+
+@pytest.mark.parametrize("grant", [Video(), Chat(), Voice()])
+def test_a_grant_cannot_be_changed(grant: Grant) -> None:
+    name = dataclasses.fields(grant)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(grant, name, "other")
+
+
+class GrantOfVideo(Grant):
+    def to_twilio(self, resources: Any) -> VideoGrant:
+        return VideoGrant()
+
+
+@pytest.fixture
+def _no_product_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grants, "_registry", dict(grants._registry))
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+def test_a_registered_product_is_the_last_of_the_list() -> None:
+    @register
+    @dataclass(frozen=True)
+    class Whiteboard(GrantOfVideo):
+        product = "white_board2"
+
+    assert [*grants.registered()] == ["video", "chat", "voice", "sync", "white_board2"]
+    assert grants.registered()["white_board2"] is Whiteboard
+    register(Whiteboard)  # a module that is imported twice does no harm
+
+
+def test_the_registry_is_read_only() -> None:
+    with pytest.raises(TypeError):
+        grants.registered()["video"] = Chat  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+@pytest.mark.parametrize("name", [None, 5, "", "Whiteboard", "white board", "2d", "_", "é"])
+def test_a_product_needs_a_name_for_urls(name: Any) -> None:
+    @dataclass(frozen=True)
+    class Whiteboard(GrantOfVideo):
+        product = name
+
+    with pytest.raises(ValueError, match=r"Whiteboard\.product should be a lower-case name"):
+        register(Whiteboard)
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+@pytest.mark.parametrize("name", ["video", "sync", "ttl", "code", "detail", "identity"])
+def test_a_product_cannot_take_a_name_in_use(name: str) -> None:
+    @dataclass(frozen=True)
+    class Whiteboard(GrantOfVideo):
+        product = name
+
+    with pytest.raises(ValueError, match=f"{name!r} is taken"):
+        register(Whiteboard)
+
+
+class NoDataclass(GrantOfVideo):
+    product = "whiteboard"
+
+
+@dataclass(frozen=True)
+class UnknownResource(GrantOfVideo):
+    product = "whiteboard"
+    resources = {"service": ChatService}
+
+
+@dataclass(frozen=True)
+class NeedsWhatHasNoDefault(GrantOfVideo):
+    product = "whiteboard"
+    resources = {"push_credential": PushCredential}
+    needed = "push_credential"
+
+    push_credential: str | None = None
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+@pytest.mark.parametrize(
+    ("grant", "problem"),
+    [
+        (NoDataclass, "should be a frozen dataclass"),
+        (UnknownResource, "should name fields"),
+        (NeedsWhatHasNoDefault, "should name a RestrictedResource"),
+    ],
+)
+def test_a_mistake_in_a_grant_of_ones_own_is_told_at_once(grant: type[Grant], problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        register(grant)
+    assert "whiteboard" not in grants.registered()

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from twilio_tokens.exceptions import IdentityNotAllowed
+from twilio_tokens.identity import (
+    RULES,
+    decode_identity,
+    encoded_username,
+    identity_for,
+    username,
+)
+
+
+def identify(settings: Any, identity: Any, *products: str) -> str:
+    settings.TWILIO_TOKENS_IDENTITY = lambda user: identity
+    return identity_for(User(username="someone"), products)
+
+
+def refusal(settings: Any, identity: Any, *products: str) -> str:
+    with pytest.raises(IdentityNotAllowed) as caught:
+        identify(settings, identity, *products)
+    return str(caught.value)
+
+
+def encoded(name: str) -> str:
+    return encoded_username(User(username=name))
+
+
+def random_names(count: int) -> set[str]:
+    """Of signs that are likely to be confused, and of all of Unicode, lone surrogates too."""
+    source = random.Random(2016)  # noqa: S311 - the same names at each run
+    likely = "_aA04é@+-. \0\x7fß\ud83d\ude00\ud800😀"
+    return {
+        "".join(
+            source.choice(likely) if source.random() < 0.7 else chr(source.randrange(0x110000))
+            for _ in range(source.randrange(1, 11))
+        )
+        for _ in range(count)
+    }
+
+
+# What each product takes
+
+
+@pytest.mark.parametrize(
+    ("product", "identity"),
+    [
+        ("video", "x"),
+        ("video", "x" * 128),
+        ("video", "é" * 64),
+        ("video", "😀" * 64),
+        ("video", "é" * 63 + "xx"),
+        ("video", "\x7e" * 128),
+        ("chat", "x" * 256),
+        ("chat", "é" * 256),
+        ("chat", "anna@example.com"),
+        ("sync", "é" * 256),
+        ("voice", "x" * 121),
+        ("voice", "AZaz09_"),
+        ("of-a-site", "é" * 256),
+    ],
+)
+def test_an_identity_within_the_rule_is_taken_unchanged(
+    settings: Any, product: str, identity: str
+) -> None:
+    assert identify(settings, identity, product) == identity
+
+
+@pytest.mark.parametrize(
+    ("product", "identity", "rule"),
+    [
+        ("video", "x" * 128 + "y", "at most 128 characters, counting two for each outside ASCII"),
+        ("video", "é" * 64 + "y", "at most 128 characters, counting two for each outside ASCII"),
+        ("video", "x" * 127 + "é", "but has 129"),
+        ("chat", "é" * 256 + "y", "at most 256 characters, but has 257"),
+        ("sync", "x" * 257, "at most 256 characters, but has 257"),
+        ("voice", "x" * 121 + "y", "at most 121 characters, but has 122"),
+        ("of-a-site", "x" * 257, "Access Tokens: it may have at most 256 characters"),
+    ],
+)
+def test_one_character_too_many_is_refused_and_named(
+    settings: Any, product: str, identity: str, rule: str
+) -> None:
+    message = refusal(settings, identity, product)
+    label = RULES[product].label if product in RULES else "Access Tokens"
+    assert message.startswith(f"This user's identity is not allowed for {label}: ")
+    assert rule in message
+    last = identity[-1]
+    assert f"the first too many is “{last}” (U+{ord(last):04X})" in message
+
+
+def test_of_many_too_many_the_first_is_named(settings: Any) -> None:
+    assert "the first too many is “!”" in refusal(settings, "x" * 256 + "!yz", "chat")
+    assert "the first too many is “é”" in refusal(settings, "x" * 127 + "éyz", "video")
+
+
+@pytest.mark.parametrize(
+    ("char", "shown"),
+    [
+        *((char, f"“{char}” (U+00{ord(char):02X})") for char in "@.+- "),
+        ("é", "“é” (U+00E9)"),
+        ("ß", "“ß” (U+00DF)"),
+        ("😀", "“😀” (U+1F600)"),
+        ("\u200b", "U+200B"),
+    ],
+)
+def test_voice_takes_only_word_characters_and_names_the_first_other(
+    settings: Any, char: str, shown: str
+) -> None:
+    message = refusal(settings, f"anna{char}!", "voice")
+    assert "not allowed for Voice: it may contain only the letters A–Z and a–z" in message
+    assert f"but has {shown}." in message
+
+
+@pytest.mark.parametrize("product", RULES)
+@pytest.mark.parametrize("identity", ["", " ", " \t ", "\u3000", None, 7, b"anna"])
+def test_no_product_takes_an_empty_identity(settings: Any, product: str, identity: Any) -> None:
+    message = refusal(settings, identity, product)
+    assert "This user has no identity" in message
+    assert str(RULES[product].label) in message
+
+
+@pytest.mark.parametrize("product", RULES)
+@pytest.mark.parametrize("char", ["\0", "\n", "\x1f", "\x7f", "\x85", "\x9f", "\ud800"])
+def test_no_product_takes_control_characters_or_lone_surrogates(
+    settings: Any, product: str, char: str
+) -> None:
+    message = refusal(settings, f"anna{char}", product)
+    assert f"not allowed for {RULES[product].label}" in message
+    assert f"U+{ord(char):04X}" in message
+    assert char not in message
+
+
+def test_a_token_with_several_grants_must_satisfy_the_rule_of_each(settings: Any) -> None:
+    assert identify(settings, "x" * 121, "video", "chat", "voice") == "x" * 121
+    assert "Voice" in refusal(settings, "anna@x", "video", "chat", "voice")
+    assert "Video" in refusal(settings, "x" * 129, "chat", "video")
+    assert "Video, Chat need one" in refusal(settings, "", "video", "chat")
+
+
+# The username, as it is
+
+
+def test_by_default_the_username_is_the_identity() -> None:
+    user = User(username="anna@example.com")
+    assert username(user) == identity_for(user, ["chat"]) == "anna@example.com"
+
+
+def test_a_username_that_is_no_text_is_its_text() -> None:
+    assert username(User(username=7)) == "7"
+
+
+# The username, encoded
+
+
+@pytest.mark.parametrize(
+    ("name", "identity"),
+    [
+        ("anna", "anna"),
+        ("AZaz09", "AZaz09"),
+        ("anna@x", "anna_40x"),
+        ("a_b", "a_5fb"),
+        ("a_40x", "a_5f40x"),
+        ("é", "_c3_a9"),
+        ("e\u0301", "e_cc_81"),
+        ("", ""),
+    ],
+)
+def test_other_bytes_than_letters_and_digits_are_encoded(name: str, identity: str) -> None:
+    assert encoded(name) == identity
+    assert decode_identity(identity) == name
+
+
+def test_encoding_is_injective_reversible_and_legal_for_every_product(settings: Any) -> None:
+    names = random_names(5_000)
+    identities = {name: encoded(name) for name in names}
+    settings.TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.encoded_username"
+    assert len(set(identities.values())) == len(names) > 4_000
+    for name, identity in identities.items():
+        assert decode_identity(identity) == name
+        assert identity_for(User(username=name), RULES) == identity
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "_",
+        "a_",
+        "_4",
+        "_4g",
+        "a@b",
+        "é",
+        "a b",
+        "a\n",
+        "_C3_A9",  # upper-case digits
+        "_61",  # an a, which stays as it is
+        "_c3",  # half a character
+        "_a9",
+        "_c0_80",  # an overlong NUL
+        "_ff",
+        "\ud800",
+    ],
+)
+def test_what_encoding_does_not_make_is_not_decoded(identity: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - from the codec, too
+        decode_identity(identity)
+
+
+def test_an_encoded_username_that_is_too_long_is_refused_and_never_cut(settings: Any) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.encoded_username"
+    assert identity_for(User(username="@" * 40), ["voice"]) == "_40" * 40
+    with pytest.raises(IdentityNotAllowed, match="has 123"):
+        identity_for(User(username="@" * 41), ["voice"])
