@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -39,6 +40,10 @@ NAMES = tuple(
 )
 
 _RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
+
+
+#: Django's function looks the module up again and again, for every token.
+_imported = lru_cache(maxsize=32)(import_string)
 
 
 def _is_seconds(value: object, lowest: int, highest: int) -> bool:
@@ -127,7 +132,11 @@ class Settings:
         return value  # type: ignore[no-any-return]
 
     def _get(self, name: str, default: Any) -> Any:
-        return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)
+        name = f"TWILIO_TOKENS_{name}"
+        # Asked first, because Django raises and catches for each setting that is not there.
+        if not django_settings.is_overridden(name):  # type: ignore[misc]
+            return default
+        return getattr(django_settings, name, default)
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = self._get(name, default)
@@ -140,7 +149,7 @@ class Settings:
         value = self._get(name, default)
         if isinstance(value, str):
             try:
-                value = import_string(value)
+                value = _imported(value)
             except ImportError as error:
                 raise ImproperlyConfigured(
                     f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one; "

@@ -7,6 +7,7 @@ processes within ``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from django.db import models, router, transaction
+from django.db import connections, models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from .conf import settings
@@ -34,11 +36,16 @@ class CredentialCache:
         self._lock = threading.Lock()
         self._entries: dict[Hashable, tuple[float, Any]] = {}
         self._generation = 0
+        self._cleared_at = -math.inf
 
-    def get(self, key: Hashable, load: Callable[[], _Value | None]) -> _Value | None:
-        """The remembered value, or what ``load`` returns; None is not remembered."""
-        seconds = settings.credential_cache_seconds
-        if not seconds or self._is_changed_in_this_transaction():
+    def get(
+        self, key: Hashable, load: Callable[[], _Value | None], *, seconds: float
+    ) -> _Value | None:
+        """The value if it was loaded less than ``seconds`` ago, or what ``load`` returns.
+
+        None is not remembered.
+        """
+        if not seconds:
             return load()
         now = time.monotonic()
         with self._lock:
@@ -48,8 +55,12 @@ class CredentialCache:
             return value
         value = load()
         with self._lock:
-            # What was read before another thread's commit must not outlive it.
-            if value is not None and generation == self._generation:
+            # What was read before another thread's commit must not outlive it. An open
+            # transaction may go on reading what was true before.
+            is_current = generation == self._generation and not (
+                _connection().in_atomic_block and now - self._cleared_at < seconds
+            )
+            if value is not None and is_current:
                 self._entries.pop(key, None)
                 while len(self._entries) >= CACHE_SIZE:
                     del self._entries[next(iter(self._entries))]
@@ -59,16 +70,20 @@ class CredentialCache:
     def clear(self) -> None:
         with self._lock:
             self._generation += 1
+            self._cleared_at = time.monotonic()
             self._entries.clear()
 
     def clear_on_commit(self, *, using: str | None = None, **kwargs: Any) -> None:
         """A receiver of the signals that tell of changes."""
         transaction.on_commit(self.clear, using=using)
 
-    def _is_changed_in_this_transaction(self) -> bool:
+    def is_changed_in_this_transaction(self) -> bool:
         # Django forgets the callback at a rollback, and with it the change is forgotten here.
-        connection = transaction.get_connection(router.db_for_write(Account))
-        return any(callback[1] == self.clear for callback in connection.run_on_commit)
+        return any(callback[1] == self.clear for callback in _connection().run_on_commit)
+
+
+def _connection() -> BaseDatabaseWrapper:
+    return connections[router.db_for_write(Account)]
 
 
 cache = CredentialCache()
@@ -101,6 +116,14 @@ class Credentials:
         self.user = user
 
     @cached_property
+    def _seconds(self) -> float:
+        """How old a remembered row may be."""
+        return 0 if cache.is_changed_in_this_transaction() else settings.credential_cache_seconds
+
+    def _cached(self, key: Hashable, load: Callable[[], _Value | None]) -> _Value | None:
+        return cache.get(key, load, seconds=self._seconds)
+
+    @cached_property
     def tenant(self) -> Account | None:
         """The account that ``TWILIO_TOKENS_ACCOUNT`` binds this user to.
 
@@ -116,14 +139,14 @@ class Credentials:
 
     @property
     def default_account(self) -> Account:
-        account = cache.get("account", lambda: Account.objects.filter(is_default=True).first())
+        account = self._cached("account", lambda: Account.objects.filter(is_default=True).first())
         if account is None:
             raise NotConfigured("No Twilio account is the default.")
         return account
 
     def signing_key(self, account: Account) -> APIKey:
         """The newest active key, which must be of region US1: there is no falling back."""
-        key = cache.get((APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk))
+        key = self._cached((APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk))
         if key is None:
             raise NotConfigured(f"Account {account.sid} has no active API key.")
         if key.region != Region.US1:
@@ -137,7 +160,7 @@ class Credentials:
         if not _NAME.fullmatch(name):
             return None
         _watch(model)
-        entry = cache.get((model, "name", name), lambda: _load(model, name=name))
+        entry = self._cached((model, "name", name), lambda: _load(model, name=name))
         # MariaDB compares without case.
         if entry is None or entry.resource.name != name or not self._permits(entry):
             return None
@@ -148,7 +171,7 @@ class Credentials:
     def default(self, model: type[Resource], account: Account) -> tuple[Any | None, bool]:
         """The account's default, and whether this user may use it."""
         _watch(model)
-        entry = cache.get(
+        entry = self._cached(
             (model, "default", account.pk),
             lambda: _load(model, account_id=account.pk, is_default=True),
         )

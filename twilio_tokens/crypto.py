@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -46,19 +47,19 @@ class Sealed:
 
     @property
     def is_well_formed(self) -> bool:
-        return bool(self.body)
+        return self.parts is not None
 
     @property
     def key_id(self) -> str | None:
-        match = _SEALED.fullmatch(self.text)
-        return match["key_id"] if match else None
+        """Of the encryption key that it was sealed with; None if the text is damaged."""
+        return self.parts[0] if self.parts is not None else None
 
-    @property
-    def body(self) -> bytes:
-        """Nonce, ciphertext and tag; empty if the text is damaged."""
+    @cached_property
+    def parts(self) -> tuple[str, bytes] | None:
+        """The key id, and nonce, ciphertext and tag; None if the text is damaged."""
         match = _SEALED.fullmatch(self.text)
         body = _decoded(match["body"]) if match else b""
-        return body if len(body) > NONCE_BYTES + TAG_BYTES else b""
+        return (match["key_id"], body) if match and len(body) > NONCE_BYTES + TAG_BYTES else None
 
     def __repr__(self) -> str:
         return "<Sealed: hidden>"
@@ -128,14 +129,16 @@ def unseal(sealed: Sealed, *, row: UUID, sid: str) -> str:
     Keep the result in a local variable of the call that signs, and nowhere else.
     """
     ring = load_key_ring()
-    if not sealed.is_well_formed or sealed.key_id is None:
+    parts = sealed.parts
+    if parts is None:
         raise SecretUnavailable(f"The stored secret of API key {sid} is damaged.")
-    if sealed.key_id not in ring:
+    key_id, body = parts
+    if key_id not in ring:
         raise SecretUnavailable(
-            f"The secret of API key {sid} is sealed with encryption key {sealed.key_id}, which is "
-            "not in TWILIO_TOKENS_ENCRYPTION_KEYS."
+            f"The secret of API key {sid} is sealed with encryption key {key_id}, which is not in "
+            "TWILIO_TOKENS_ENCRYPTION_KEYS."
         )
-    plaintext = _open(ring[sealed.key_id], sealed, _associated_data(sealed.key_id, row, sid))
+    plaintext = _open(ring[key_id], body, _associated_data(key_id, row, sid))
     if plaintext is None:
         raise SecretUnavailable(
             f"The secret of API key {sid} does not open: it was changed, or sealed for another row."
@@ -161,16 +164,17 @@ def reseal(sealed: Sealed, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
     return seal(unseal(sealed, row=row, sid=sid), ring=ring, row=row, sid=sid)
 
 
-def _open(cipher: AESGCM, sealed: Sealed, bound_to: bytes) -> str | None:
-    nonce, body = sealed.body[:NONCE_BYTES], sealed.body[NONCE_BYTES:]
+def _open(cipher: AESGCM, body: bytes, bound_to: bytes) -> str | None:
     try:
-        return cipher.decrypt(nonce, body, bound_to).decode()
+        return cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound_to).decode()
     except InvalidTag:
         return None
 
 
 def _associated_data(key_id: str, row: UUID, sid: str) -> bytes:
-    parts = [FORMAT.encode(), key_id.encode(), PURPOSE, row.bytes, sid.encode()]
+    # A SID that is none, even that, must not raise here: the caller holds the plaintext.
+    sid_bytes = sid.encode("utf-8", "surrogatepass")
+    parts = [FORMAT.encode(), key_id.encode(), PURPOSE, row.bytes, sid_bytes]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
@@ -195,7 +199,7 @@ def _read_keys() -> Iterator[tuple[int, _Key | str]]:
         for position, text in enumerate(texts, start=1):
             yield (
                 position,
-                _parse_key(text)
+                (isinstance(text, str) and _parse_key(text))
                 or (
                     f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS should be 32 random bytes "
                     "in base64, as “manage.py twilio_generate_key” makes them."
@@ -203,9 +207,8 @@ def _read_keys() -> Iterator[tuple[int, _Key | str]]:
             )
 
 
-def _parse_key(text: object) -> _Key | None:
-    if not isinstance(text, str):
-        return None
+@lru_cache(maxsize=32)  # every token needs the parsed key; its text is in memory anyway
+def _parse_key(text: str) -> _Key | None:
     material = _decoded(text.strip().translate(str.maketrans("+/", "-_")).rstrip("="))
     return _Key(material) if len(material) == KEY_BYTES else None
 

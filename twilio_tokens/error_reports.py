@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pprint import pformat
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest
@@ -18,9 +19,6 @@ class PostedSecretFilter(SafeExceptionReporterFilter):
     Django's ``sensitive_post_parameters`` and ``sensitive_variables`` do so only with it off,
     and they cover only the functions that they decorate.
     """
-
-    def is_active(self, request: HttpRequest | None) -> bool:
-        return True
 
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
         if request is None:
@@ -41,7 +39,40 @@ class PostedSecretFilter(SafeExceptionReporterFilter):
 
     def _cleansed(self, value: Any, secrets: list[str]) -> Any:
         try:
-            text = pformat(value)
+            text = _unquoted(repr(value))
         except Exception:  # noqa: BLE001 - any object's repr may fail; the error page shows that itself
             return self.cleansed_substitute
-        return self.cleansed_substitute if any(each in text for each in secrets) else value
+        is_shown = any(_unquoted(repr(each)[1:-1]) in text for each in secrets)
+        return self.cleansed_substitute if is_shown else value
+
+
+class TokenFilter(PostedSecretFilter):
+    """For pages that show live tokens. Any variable may hold a token, or the parts of one."""
+
+    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
+        return {name: self.cleansed_substitute for name in (request.POST if request else ())}
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+
+
+def hide_posted_secrets(
+    view: Callable[..., Any], reporter_filter: type[PostedSecretFilter] = PostedSecretFilter
+) -> Callable[..., Any]:
+    """Decorates a view, outermost: a failing database is met while the session is read."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        request.exception_reporter_filter = reporter_filter()
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
+def hide_tokens(view: Callable[..., Any]) -> Callable[..., Any]:
+    return hide_posted_secrets(view, TokenFilter)
+
+
+def _unquoted(text: str) -> str:
+    """Without the backslashes that ``repr()`` adds, or not, depending on what stands around."""
+    return text.replace("\\", "")

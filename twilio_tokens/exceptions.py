@@ -77,6 +77,18 @@ class PermissionDenied(TwilioTokensError):
     default_message = _("You may not have this access token.")
 
 
+class InvalidToken(TwilioTokensError):
+    """What should be decoded is no token."""
+
+    code = "invalid_token"
+
+
+class ListingFailed(TwilioTokensError):
+    """Twilio did not tell what an account has."""
+
+    code = "listing_failed"
+
+
 class Unavailable(TwilioTokensError):
     """The site cannot issue now, whoever asks. ``reason`` is for its log only."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core import checks
@@ -138,30 +139,43 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         if isinstance(getattr(model_instance, self.attname), str):
-            problem = self._seal_in(model_instance, crypto.load_key_ring())
+            ring = crypto.load_key_ring()
+            problem = self._seal_in(model_instance, ring, *self._bound_to(model_instance))
             if problem is not None:
                 raise ValidationError({self.name: problem})
         return getattr(model_instance, self.attname)
 
-    def _seal_in(self, row: models.Model, ring: crypto.KeyRing) -> Any:
+    def _bound_to(self, model_instance: models.Model) -> tuple[UUID, str]:
+        fields: list[Any] = [model_instance._meta.get_field(name) for name in (self.row, self.sid)]
+        row, sid = (field.to_python(getattr(model_instance, field.attname)) for field in fields)
+        if not isinstance(row, UUID) or not isinstance(sid, str):
+            raise ValueError(
+                f"{self.model.__name__}.{self.attname} is bound to {self.row} and {self.sid}: both "
+                "must be set before the row is saved."
+            )
+        return row, sid
+
+    def _seal_in(
+        self, model_instance: models.Model, ring: crypto.KeyRing, row: UUID, sid: str
+    ) -> Any:
         """Seal the row's plaintext in place, or return what is wrong with it.
 
         It must not raise: an error report would show its variables.
         """
-        plaintext = self.to_python(getattr(row, self.attname))
+        plaintext = self.to_python(getattr(model_instance, self.attname))
         problem = sids.secret_problem(plaintext)
         if problem is None:
-            sealed = crypto.seal(
-                plaintext, ring=ring, row=getattr(row, self.row), sid=getattr(row, self.sid)
-            )
-            setattr(row, self.attname, sealed)
+            sealed = crypto.seal(plaintext, ring=ring, row=row, sid=sid)
+            setattr(model_instance, self.attname, sealed)
         return problem
 
     def get_prep_value(self, value: Any) -> str | None:
         if value is None or isinstance(value, Sealed):
             return None if value is None else value.text
-        if isinstance(value, str) and Sealed(value).is_well_formed:
-            return value
+        # From here on an error report shows nothing of it, whatever it is.
+        value = hidden = Sealed(value if isinstance(value, str) else "")
+        if hidden.is_well_formed:
+            return hidden.text
         raise TypeError(
             f"{self.model.__name__}.{self.attname} takes plaintext only through save(), "
             "create() and bulk_create(), which encrypt it."

@@ -91,6 +91,9 @@ class Grant(ABC):
         return InvalidGrant(message, code=code, field=name, product=self.product)
 
 
+#: What stands beside the products in requests and answers.
+_RESERVED = {"code", "detail", "identity", "ttl"}
+
 _GrantClass = TypeVar("_GrantClass", bound=type[Grant])
 _registry: dict[str, type[Grant]] = {}
 
@@ -100,9 +103,10 @@ def register(grant: _GrantClass) -> _GrantClass:
     product = getattr(grant, "product", None)
     if not isinstance(product, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", product):
         raise ValueError(f"{grant.__name__}.product should be a lower-case name.")
-    if product == "ttl" or _registry.get(product, grant) is not grant:
+    if product in _RESERVED or _registry.get(product, grant) is not grant:
         raise ValueError(f"The product name {product!r} is taken.")
-    if not dataclasses.is_dataclass(grant) or not grant.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    # Its base is a dataclass, so is_dataclass() would not miss the decorator.
+    if "__dataclass_fields__" not in vars(grant):
         raise TypeError(f"{grant.__name__} should be a frozen dataclass.")
     if not grant.resources.keys() <= {each.name for each in dataclasses.fields(grant)}:
         raise TypeError(f"{grant.__name__}.resources should name fields of the dataclass.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
@@ -17,7 +17,8 @@ from .exceptions import IdentityNotAllowed
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-_ENCODED = re.compile(r"(?:[A-Za-z0-9]|_[0-9a-f]{2})*")
+#: Control characters, and lone surrogates, which no encoding has.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class IdentityRule:
                     )
                     % {"product": self.label, "character": _shown(illegal[0])}
                 )
-        length = sum(2 if self.counts_wide and ord(char) > 127 else 1 for char in identity)
+        wide = re.findall(r"[^\x00-\x7f]", identity) if self.counts_wide else []
+        length = len(identity) + len(wide)
         if length > self.max_length:
             rule = (
                 _("it may have at most %(max)d characters, counting two for each outside ASCII")
@@ -84,18 +86,18 @@ def identity_for(user: Any, products: Iterable[str]) -> str:
             )
             % {"products": ", ".join(str(_rule(product).label) for product in products)}
         )
-    for char in identity:
-        if unicodedata.category(char) in ("Cc", "Cs"):
-            raise IdentityNotAllowed(
-                _(
-                    "This user's identity is not allowed for %(products)s: it may not contain "
-                    "control characters, but has %(character)s."
-                )
-                % {
-                    "products": ", ".join(str(_rule(product).label) for product in products),
-                    "character": _shown(char),
-                }
+    illegal = _UNPRINTABLE.search(identity)
+    if illegal:
+        raise IdentityNotAllowed(
+            _(
+                "This user's identity is not allowed for %(products)s: it may not contain control "
+                "characters, but has %(character)s."
             )
+            % {
+                "products": ", ".join(str(_rule(product).label) for product in products),
+                "character": _shown(illegal[0]),
+            }
+        )
     for product in products:
         _rule(product).check(identity)
     return identity
@@ -119,8 +121,6 @@ def decode_identity(identity: str) -> str:
 
     Raises ``ValueError`` for anything that ``encoded_username`` does not make.
     """
-    if not _ENCODED.fullmatch(identity):
-        raise ValueError("not an encoded username")
     data = re.sub(
         rb"_([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), identity.encode()
     )
@@ -142,12 +142,8 @@ def _rule(product: str) -> IdentityRule:
 
 
 def _first_beyond(identity: str, rule: IdentityRule) -> str:
-    length = 0
-    for char in identity:
-        length += 2 if rule.counts_wide and ord(char) > 127 else 1
-        if length > rule.max_length:
-            break
-    return char
+    lengths = accumulate(2 if rule.counts_wide and ord(char) > 127 else 1 for char in identity)
+    return next(identity[at] for at, length in enumerate(lengths) if length > rule.max_length)
 
 
 def _shown(char: str) -> str:

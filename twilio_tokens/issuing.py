@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import logging
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
-from uuid import uuid4
+from secrets import token_hex
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
@@ -73,16 +76,16 @@ class Offer:
 
 
 def issue_access_token(
-    *, user: Any, grants: Sequence[Grant], ttl: int | None = None
+    *, user: Any, grants: Sequence[Grant], ttl: int | None = None, issued_by: Any = None
 ) -> IssuedAccessToken:
     """Issue one Twilio Access Token to ``user``, and record it.
 
     ``ttl`` is in seconds, from 1 to ``TWILIO_TOKENS_MAX_TTL``; by default the longest default
-    of the products. Raises a ``TwilioTokensError``. Inside a transaction that is rolled back
+    of the products. ``issued_by`` is the user who asks, where that is another. Raises a ``TwilioTokensError``. Inside a transaction that is rolled back
     afterwards the record is lost, and the token should not be handed out.
     """
     try:
-        return _issue(user, grants, ttl)
+        return _issue(user, grants, ttl, issued_by)
     except ImproperlyConfigured as error:
         unavailable: Unavailable = NotConfigured(str(error))
     except Unavailable as error:
@@ -101,7 +104,9 @@ def offers(user: Any, products: Iterable[str] | None = None) -> dict[str, Offer]
     }
 
 
-def _issue(user: Any, grants: Sequence[Grant], ttl: int | None) -> IssuedAccessToken:
+def _issue(
+    user: Any, grants: Sequence[Grant], ttl: int | None, issued_by: Any
+) -> IssuedAccessToken:
     _check_user(user)
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
@@ -109,22 +114,32 @@ def _issue(user: Any, grants: Sequence[Grant], ttl: int | None) -> IssuedAccessT
     issued = _sign(plan, seconds)
     if issued is None:
         raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
+    if settings.audit or access_token_issued.has_listeners(IssuedToken):
+        record = _record(plan, issued, issued_by)
+        access_token_issued.send_robust(sender=IssuedToken, record=record)
+    return issued
+
+
+def _record(plan: _Plan, issued: IssuedAccessToken, issued_by: Any) -> IssuedToken:
+    """The audit record, saved unless the audit is off."""
     record = IssuedToken(
         jti=issued.jti,
-        user_id=user.pk,
+        user_id=plan.user.pk,
         identity=issued.identity,
         api_key=plan.key,
-        grants={grant.product: grant.to_audit(plan.resources[grant.product]) for grant in grants},
+        grants={
+            grant.product: grant.to_audit(plan.resources[grant.product]) for grant in plan.grants
+        },
         issued_at=issued.issued_at,
         expires_at=issued.expires_at,
+        issued_by=issued_by,
     )
     if settings.audit:
         try:
             record.save(force_insert=True)
         except DatabaseError as error:
             raise AuditUnavailable(f"The audit record was not written: {error}") from error
-    access_token_issued.send_robust(sender=IssuedToken, record=record)
-    return issued
+    return record
 
 
 def _check_user(user: Any) -> None:
@@ -168,10 +183,10 @@ def _lifetime(grants: Sequence[Grant], ttl: int | None) -> int:
     return ttl
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """A token that may be issued: all that is left is to sign it."""
 
+    user: Any
     identity: str
     account: Account
     key: APIKey
@@ -185,7 +200,8 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     for grant in grants:
         grant.authorize(credentials.user, resources[grant.product])
     identity = identity_for(credentials.user, [grant.product for grant in grants])
-    return _Plan(identity, account, credentials.signing_key(account), grants, resources)
+    key = credentials.signing_key(account)
+    return _Plan(credentials.user, identity, account, key, grants, resources)
 
 
 def _resolve(
@@ -256,19 +272,38 @@ class _AccessToken(AccessToken):  # type: ignore[misc]
         payload: dict[str, Any] = super()._generate_payload()
         return {**payload, "jti": self.jti, "iat": self.issued_at}
 
+    def to_jwt(self, ttl: int | None = None) -> str:
+        # HS256 (RFC 7515) by the standard library. PyJWT would first parse the secret as PEM,
+        # SSH, DER, X.509 and JSON, lest it be a public key; that costs more than the signature.
+        signed = f"{_base64url_json(self.headers)}.{_base64url_json(self.payload)}"
+        signature = hmac.digest(self.secret_key.encode(), signed.encode(), "sha256")
+        return f"{signed}.{_base64url(signature)}"
+
     # The inherited one is the live token.
     __str__ = object.__repr__
+
+
+_compact_json = json.JSONEncoder(separators=(",", ":"))
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _base64url_json(part: dict[str, Any]) -> str:
+    return _base64url(_compact_json.encode(part).encode())
 
 
 def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
     """The token, or None where Twilio's library cannot make it.
 
-    Its frames and PyJWT's hold the secret, and an error report would show their variables:
-    so no exception leaves with their traceback.
+    Its frames hold the secret, and an error report would show their variables: so no exception
+    leaves with their traceback.
     """
     now = int(time.time())
-    jti = uuid4().hex
+    jti = token_hex(16)
     claims = [grant.to_twilio(plan.resources[grant.product]) for grant in plan.grants]
+    payloads = {claim.key: claim.to_payload() for claim in claims}
     secret = unseal(plan.key.secret, row=plan.key.id, sid=plan.key.sid)
     try:
         token = _AccessToken(
@@ -289,7 +324,7 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
         jti=jti,
         identity=plan.identity,
         account_sid=plan.account.sid,
-        grants={claim.key: claim.to_payload() for claim in claims},
+        grants=payloads,
         issued_at=datetime.fromtimestamp(now, timezone.utc),
         expires_at=datetime.fromtimestamp(now + seconds, timezone.utc),
     )
@@ -306,8 +341,8 @@ def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
             default = _default_name(credentials, grant.resources[grant.needed])
             if default is None and resources[grant.needed]:
                 requests = [{grant.needed: name} for name in resources[grant.needed]]
-    except NotConfigured as error:
-        return Offer(grant, resources, None, error)
+    except (ImproperlyConfigured, NotConfigured) as error:
+        return Offer(grant, resources, None, _as_problem(error))
     problem = None
     for request in requests:
         problem = _problem(credentials, grant(**request))
@@ -334,11 +369,13 @@ def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None
         identity_for(credentials.user, [grant.product])
         key = credentials.signing_key(account)
         check_opens(key.secret, row=key.id, sid=key.sid)
-    except ImproperlyConfigured as error:
-        return NotConfigured(str(error))
-    except Unavailable as error:
-        logger.warning("No access token can be issued: %s", error.reason)
-        return error
-    except TwilioTokensError as error:
-        return error
+    except (ImproperlyConfigured, TwilioTokensError) as error:
+        return _as_problem(error)
     return None
+
+
+def _as_problem(error: ImproperlyConfigured | TwilioTokensError) -> TwilioTokensError:
+    problem = NotConfigured(str(error)) if isinstance(error, ImproperlyConfigured) else error
+    if isinstance(problem, Unavailable):
+        logger.warning("No access token can be issued: %s", problem.reason)
+    return problem

@@ -39,6 +39,46 @@ def validate_region(value: str) -> None:
         raise ValidationError(REGION_REFUSED, code="region")
 
 
+class Outcome(models.TextChoices):
+    VERIFIED = "verified", _("verified")
+    REFUSED = "refused", _("refused")
+    UNREACHABLE = "unreachable", _("unreachable")
+
+
+class Checked(models.Model):
+    """What Twilio said of a row when it was asked last."""
+
+    checked_at = models.DateTimeField(_("last check"), null=True, editable=False)
+    check_outcome = models.CharField(
+        _("outcome of the check"),
+        max_length=11,
+        choices=Outcome.choices,
+        blank=True,
+        editable=False,
+    )
+    check_code = models.IntegerField(_("code"), null=True, editable=False)
+    check_message = models.TextField(_("what was found"), blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def record_check(self, outcome: str, message: str, code: int | None = None) -> None:
+        """Store a check's result, and nothing else of the row."""
+        self.checked_at = timezone.now()
+        self.check_outcome, self.check_message, self.check_code = outcome, message, code
+        type(self)._base_manager.filter(pk=self.pk).update(
+            checked_at=self.checked_at,
+            check_outcome=outcome,
+            check_message=message,
+            check_code=code,
+        )
+
+    def forget_check(self) -> None:
+        """For what is about to be saved with other credentials than were checked."""
+        self.checked_at = self.check_code = None
+        self.check_outcome = self.check_message = ""
+
+
 class WithDefault(models.Model):
     """A model of which one row may be the default, among rows alike in ``default_within``.
 
@@ -72,10 +112,8 @@ class WithDefault(models.Model):
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
             if self._becomes_default(using, kwargs.get("update_fields")):
-                alike = self._alike(using)
-                # Concurrent saves queue here, and in one order, so that they do not deadlock.
-                list(alike.select_for_update().order_by("pk").values_list("pk"))
-                alike.exclude(pk=self.pk).filter(is_default=True).update(is_default=False)
+                self._lock(using)
+                self._alike(using).filter(is_default=True).update(is_default=False)
             super().save(**kwargs)
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
@@ -84,6 +122,13 @@ class WithDefault(models.Model):
     def _alike(self, using: str) -> models.QuerySet[Any]:
         within = {name: getattr(self, name) for name in self.default_within}
         return type(self)._base_manager.using(using).filter(**within)
+
+    def _lock(self, using: str) -> list[Any]:
+        """Concurrent saves wait here, always in one order, or they would deadlock."""
+        return list(self._queue(using).select_for_update().order_by("pk").values_list("pk"))
+
+    def _queue(self, using: str) -> models.QuerySet[Any]:
+        return self._alike(using)
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
         # A second default is no error: saving it demotes the first.
@@ -117,8 +162,8 @@ class Account(WithDefault):
         _refuse_changes(self, "sid")
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
-        if self._state.adding and not self._alike(using).exists():
-            self.is_default = True
+        if self._state.adding and not self.is_default:
+            self.is_default = not self._lock(using)
         return super()._becomes_default(using, update_fields)
 
 
@@ -131,7 +176,7 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
 NEWEST_FIRST = ("-created_at", "-id")
 
 
-class APIKey(models.Model):
+class APIKey(Checked):
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     account = models.ForeignKey(
         Account, models.CASCADE, related_name="api_keys", verbose_name=_("account")
@@ -168,6 +213,7 @@ class APIKey(models.Model):
         default=True,
         help_text=_("The newest active key of an account signs its Access Tokens."),
     )
+    retired_at = models.DateTimeField(_("retired"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -177,6 +223,7 @@ class APIKey(models.Model):
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
         ordering = ["account", *NEWEST_FIRST]
+        permissions = [("verify_credentials", _("Can check credentials with Twilio"))]
         constraints = [
             models.CheckConstraint(
                 condition=Q(region=Region.US1),
@@ -188,12 +235,22 @@ class APIKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.sid})"
 
+    def save(self, **kwargs: Any) -> None:
+        if self.is_active:
+            self.retired_at = None
+        elif self.retired_at is None:
+            self.retired_at = timezone.now()
+        fields = kwargs.get("update_fields")
+        if fields is not None and "is_active" in fields:
+            kwargs["update_fields"] = {*fields, "retired_at"}
+        super().save(**kwargs)
+
     def clean(self) -> None:
         super().clean()
         _refuse_changes(self, "sid", "account_id")
 
 
-class Resource(models.Model):
+class Resource(Checked):
     """What a grant names. Clients use the name, so that they work unchanged where SIDs differ."""
 
     account = models.ForeignKey(
@@ -206,6 +263,9 @@ class Resource(models.Model):
             "What clients ask for. Keep it the same on staging and in production, where the SIDs "
             "differ."
         ),
+    )
+    friendly_name = models.CharField(
+        _("name at Twilio"), max_length=255, blank=True, editable=False
     )
 
     class Meta:
@@ -237,6 +297,9 @@ class RestrictedResource(WithDefault, Resource):
                 fields=["account", "default_marker"], name="%(app_label)s_%(class)s_default"
             )
         ]
+
+    def _queue(self, using: str) -> models.QuerySet[Any]:
+        return Account._base_manager.using(using).filter(pk=self.account_id)
 
 
 class ChatService(RestrictedResource):
@@ -312,6 +375,14 @@ class IssuedToken(models.Model):
     grants = models.JSONField(_("grants"))
     issued_at = models.DateTimeField(_("issued"), db_index=True)
     expires_at = models.DateTimeField(_("expires"), db_index=True)
+    issued_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("issued by"),
+        help_text=_("The member of staff who made it in the admin, for a test."),
+    )
 
     objects = IssuedTokenQuerySet.as_manager()
 
@@ -319,6 +390,7 @@ class IssuedToken(models.Model):
         verbose_name = _("issued token")
         verbose_name_plural = _("issued tokens")
         ordering = ["-issued_at", "-id"]
+        permissions = [("issue_test_token", _("Can issue a test token for any user"))]
         indexes = [
             models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_key"),
         ]
@@ -333,7 +405,5 @@ def _refuse_changes(row: models.Model, *attributes: str) -> None:
     for attribute in attributes:
         if stored is not None and stored[attribute] != getattr(row, attribute):
             field = row._meta.get_field(attribute)
-            raise ValidationError(
-                {field.name: _("This cannot be changed. Add a new entry instead.")},
-                code="read_only",
-            )
+            message = _("This cannot be changed. Add a new entry instead.")
+            raise ValidationError({field.name: ValidationError(message, code="read_only")})

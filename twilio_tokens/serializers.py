@@ -7,11 +7,14 @@ matter; here they are only read, from JSON or from an HTML form, and nothing unk
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from typing import Any, get_type_hints
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -69,9 +72,6 @@ class NameField(OptionalField, serializers.ChoiceField):
             self.fail("invalid")
         return data
 
-    def to_representation(self, value: Any) -> Any:
-        return value
-
     def _get_choices(self) -> dict[str, str]:
         offer = self.context["offers"]()[self.parent.grant.product]  # type: ignore[attr-defined]
         return {name: name for name in offer.resources[self.field_name]}
@@ -97,15 +97,31 @@ class IncomingField(OptionalField, serializers.ChoiceField):
         return bool(serializers.BooleanField().to_internal_value(data))
 
 
-class ObjectField(serializers.JSONField):
+class _JSONText(str):
+    """What an HTML form sends for an object."""
+
+
+class ObjectField(OptionalField):
     """A JSON object; in an HTML form its text."""
 
+    # DRF's JSONField fills an empty form with "null", and quotes a text that it shows again.
+    default_error_messages = {"invalid": _("Value must be valid JSON.")}
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(required=False, **kwargs)
+        super().__init__(style={"base_template": "textarea.html"}, **kwargs)
 
     def get_value(self, dictionary: Any) -> Any:
         value = super().get_value(dictionary)
-        return empty if value == "" and html.is_html_input(dictionary) else value
+        is_text = isinstance(value, str) and html.is_html_input(dictionary)
+        return _JSONText(value) if is_text else value
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, _JSONText):
+            return data
+        try:
+            return json.loads(data)
+        except ValueError:
+            self.fail("invalid")
 
 
 class IntegerField(OptionalField, serializers.IntegerField):
@@ -117,7 +133,9 @@ class TTLField(IntegerField):
 
     def bind(self, field_name: str, parent: Any) -> None:
         super().bind(field_name, parent)
-        self.min_value, self.max_value = 1, settings.max_ttl
+        # The page that tells of a wrong setting has a form too.
+        with suppress(ImproperlyConfigured):
+            self.min_value, self.max_value = 1, settings.max_ttl
 
 
 class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
@@ -134,12 +152,16 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
         return value
 
     def is_known(self, name: str, *, in_html: bool) -> bool:
-        return name in self.fields or (in_html and name == CSRF_FIELD)
+        is_csrf_field = in_html and self.root is self and name == CSRF_FIELD
+        return name in self.fields or is_csrf_field
 
     def get_initial(self) -> Any:
-        """Without the empty values: the raw form's text can then be posted as it is."""
-        initial = super().get_initial()
-        return {name: value for name, value in initial.items() if value not in (None, "")}
+        """What a form shows: at first nothing, so that the raw text can be posted as it is.
+
+        A refused form is shown as it was filled in; refused JSON may hold what no page can.
+        """
+        refused = getattr(self, "initial_data", None)
+        return super().get_initial() if html.is_html_input(refused) else {}
 
     def _unknown_errors(self, data: Mapping[str, Any]) -> dict[str, Any]:
         in_html = html.is_html_input(data)
@@ -167,7 +189,7 @@ class GrantSerializer(StrictSerializer):
         if not html.is_html_input(dictionary):
             return dictionary.get(self.field_name, empty)
         nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
-        wanted = self.field_name in dictionary or any(nested.values())
+        wanted = dictionary.get(self.field_name) or any(nested.values())
         return nested if wanted else empty
 
     @classmethod
@@ -175,25 +197,14 @@ class GrantSerializer(StrictSerializer):
         return cls.grant(**{name: value for name, value in values.items() if name != "ttl"})
 
 
-class TokenSerializer(StrictSerializer):
-    """A request for a token. After validation ``grants()`` and ``ttl()`` say what is asked."""
-
-    def grants(self) -> list[Grant]:
-        raise NotImplementedError
-
-    def ttl(self) -> int | None:
-        seconds: int | None = self.validated_data.get("ttl")
-        return seconds
-
-
-class ProductTokenSerializer(GrantSerializer, TokenSerializer):
+class ProductTokenSerializer(GrantSerializer):
     """``{<field of the product>?, ttl?}``"""
 
-    def grants(self) -> list[Grant]:
-        return [self.to_grant(self.validated_data)]
+    def to_grants(self, values: Mapping[str, Any]) -> list[Grant]:
+        return [self.to_grant(values)]
 
 
-class CombinedTokenSerializer(TokenSerializer):
+class CombinedTokenSerializer(StrictSerializer):
     """``{<product>: {…}, ttl?}``, one product or several."""
 
     def get_fields(self) -> dict[str, Any]:
@@ -207,20 +218,25 @@ class CombinedTokenSerializer(TokenSerializer):
         return {**products, "ttl": _ttl_field()}
 
     def is_known(self, name: str, *, in_html: bool) -> bool:
-        product = name.partition(".")[0] if in_html else name
-        return super().is_known(product, in_html=in_html)
+        product, _dot, field = name.partition(".")
+        in_product = in_html and field != "" and product in registered()
+        return in_product or super().is_known(name, in_html=in_html)
 
     def get_initial(self) -> Any:
         if hasattr(self, "initial_data"):
             return super().get_initial()
         return {next(iter(registered())): {}}
 
-    def grants(self) -> list[Grant]:
+    def to_grants(self, values: Mapping[str, Any]) -> list[Grant]:
         return [
-            grant_serializer(registered()[product]).to_grant(values)
-            for product, values in self.validated_data.items()
+            grant_serializer(registered()[product]).to_grant(asked_for)
+            for product, asked_for in values.items()
             if product != "ttl"
         ]
+
+
+#: After validation ``to_grants()`` says what the values ask for; their ``ttl`` stands beside it.
+TokenSerializer = ProductTokenSerializer | CombinedTokenSerializer
 
 
 @cache
@@ -234,6 +250,25 @@ def product_token_serializer(grant: type[Grant]) -> type[ProductTokenSerializer]
     """The serializer of a product's own page."""
     declared = {**_declared(grant), "ttl": _ttl_field()}
     return type(f"{grant.__name__}TokenSerializer", (ProductTokenSerializer,), declared)
+
+
+@cache
+def reader(product: str | None) -> TokenSerializer:
+    """One serializer for all requests, only for its ``run_validation``.
+
+    Making the fields anew is the dearest part of reading a request, and only what is shown
+    to a user depends on the request.
+    """
+    return token_serializer(product)()
+
+
+def token_serializer(
+    product: str | None,
+) -> type[ProductTokenSerializer] | type[CombinedTokenSerializer]:
+    """The serializer of a product's page, or for None of the page of all products."""
+    if product is None:
+        return CombinedTokenSerializer
+    return product_token_serializer(registered()[product])
 
 
 def _declared(grant: type[Grant]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class SIDKind:
         for kind in KINDS:
             if value.startswith(kind.prefix) and _HEX.fullmatch(rest):
                 return _(
-                    "This is %(other)s SID (%(other_prefix)s…). Needed here is %(label)s SID, which "
-                    "starts with %(prefix)s."
+                    "This is %(other)s SID (%(other_prefix)s…). Needed here is %(label)s SID, "
+                    "which starts with %(prefix)s."
                 ) % {
                     "other": kind.label,
                     "other_prefix": kind.prefix,
@@ -68,8 +68,8 @@ class SIDKind:
             ) % {"label": self.label, "prefix": self.prefix}
         if _SECRET.fullmatch(value):
             return _(
-                "This looks like a secret, not a SID. Needed here is %(label)s SID: %(prefix)s and 32 "
-                "digits (0–9, a–f)."
+                "This looks like a secret, not a SID. Needed here is %(label)s SID: %(prefix)s "
+                "and 32 digits (0–9, a–f)."
             ) % {"label": self.label, "prefix": self.prefix}
         return _("Needed here is %(label)s SID: %(prefix)s and 32 digits (0–9, a–f).") % {
             "label": self.label,

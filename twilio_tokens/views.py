@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
 from rest_framework import status
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,16 +31,16 @@ from .exceptions import (
     TwilioTokensError,
     Unavailable,
 )
-from .grants import registered
+from .grants import Grant, registered
 from .identity import identity_for
 from .issuing import Offer, issue_access_token, offers
 from .serializers import (
     NON_FIELD_ERRORS,
-    CombinedTokenSerializer,
     TokenSerializer,
     offer_answer,
-    product_token_serializer,
+    reader,
     token_answer,
+    token_serializer,
 )
 from .throttles import TokenRateThrottle
 
@@ -78,22 +79,18 @@ class TokenViewSet(ViewSet):
 
     def create(self, request: Request) -> Response:
         """Issue a token."""
-        serializer = self._read(request)
+        grants, ttl = self._read(request)
         try:
-            issued = issue_access_token(
-                user=request.user, grants=serializer.grants(), ttl=serializer.ttl()
-            )
+            issued = issue_access_token(user=request.user, grants=grants, ttl=ttl)
         except InvalidGrant as error:
-            raise self._field_error(serializer, error) from None
+            raise self._field_error(error) from None
         return Response(token_answer(issued), status=status.HTTP_201_CREATED)
 
     # What the browsable API and OPTIONS ask of a view.
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> TokenSerializer:
         kwargs["context"] = {"request": self.request, "view": self, "offers": self.offers}
-        if self.product is None:
-            return CombinedTokenSerializer(*args, **kwargs)
-        return product_token_serializer(registered()[self.product])(*args, **kwargs)
+        return token_serializer(self.product)(*args, **kwargs)
 
     def get_view_name(self) -> str:
         if self.product is None:
@@ -133,28 +130,38 @@ class TokenViewSet(ViewSet):
         except IdentityNotAllowed:
             return None
 
-    def _read(self, request: Request) -> TokenSerializer:
-        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if longest is not None and int(request.META.get("CONTENT_LENGTH") or 0) > longest:
-            # Not every DRF applies Django's limit to JSON.
-            raise drf.ParseError(_("The request body is too large."))
+    def _read(self, request: Request) -> tuple[Sequence[Grant], int | None]:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if "HTTP_TRANSFER_ENCODING" in request.META or not length.isdecimal():
+            # DRF would take the body for an empty one, and so ask for a token of every room.
+            raise drf.ParseError(_("The request should state the length of its body."))
+        serializer = reader(self.product)
         try:
-            serializer = self.get_serializer(data=request.data)
-            serializer.is_valid(raise_exception=True)
+            values = serializer.to_internal_value(request.data)
         except RecursionError:
             raise drf.ParseError(_("The request body is nested too deeply.")) from None
-        return serializer
+        except drf.ValidationError:
+            # Once more, with the form that shows the errors beside what was filled in.
+            shown = self.get_serializer(data=request.data)
+            shown.is_valid()
+            raise drf.ValidationError(shown.errors) from None
+        return serializer.to_grants(values), values.get("ttl")
 
-    def _field_error(self, serializer: TokenSerializer, error: InvalidGrant) -> drf.APIException:
-        """The error beside its field, and the form kept as it was filled in."""
+    def _field_error(self, error: InvalidGrant) -> drf.APIException:
+        """The error beside its field, in the form as it was filled in."""
+        serializer = self.get_serializer(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
         message = [drf.ErrorDetail(error.message, error.code)]
         detail: dict[str, Any] = {error.field or NON_FIELD_ERRORS: message}
         if self.product is None and error.product is not None:
             detail = {error.product: detail}
-        serializer._errors = detail  # type: ignore[attr-defined]
+        serializer._errors = detail  # type: ignore[union-attr]
         return drf.ValidationError(ReturnDict(detail, serializer=serializer))
 
-    # Every answer passes here.
+    # Every request and every answer passes here.
+
+    def get_parsers(self) -> Any:
+        return [_CarefulParser(parser) for parser in super().get_parsers()]
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(_api_exception(exc))
@@ -168,10 +175,33 @@ class TokenViewSet(ViewSet):
         return response
 
 
+class _CarefulParser(BaseParser):
+    """One of the site's parsers, raising ``ParseError`` where it would fail in another way.
+
+    Only then does DRF not parse the same body again while it renders the error.
+    """
+
+    def __init__(self, parser: BaseParser) -> None:
+        self.parser = parser
+        self.media_type = parser.media_type
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        request = parser_context["request"]
+        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "us-ascii"):
+            raise drf.ParseError(_("The request body should be in UTF-8."))
+        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if longest is not None and int(request.META.get("CONTENT_LENGTH") or 0) > longest:
+            raise drf.ParseError(_("The request body is too large."))
+        try:
+            return self.parser.parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise drf.ParseError(_("The request body is nested too deeply.")) from None
+        except SuspiciousOperation:
+            raise drf.ParseError(_("The request body has too many fields.")) from None
+
+
 def _api_exception(error: Exception) -> Exception:
-    """The same error as one that DRF can answer with, if it is one of ours or of the request."""
-    if isinstance(error, SuspiciousOperation):
-        return drf.ParseError(_("The request body is too large or malformed."))
+    """The same error as one that DRF can answer with, if it is one of ours."""
     if isinstance(error, ImproperlyConfigured):
         logger.error("A token request failed: %s", error)
         error = NotConfigured(str(error))

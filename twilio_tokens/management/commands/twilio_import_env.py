@@ -50,8 +50,8 @@ class Command(BaseCommand):
             help="read this file of NAME=value lines instead of the environment",
         )
 
-    def handle(self, *, env_file: Path | None, **options: Any) -> None:
-        environment = os.environ if env_file is None else _read_env_file(env_file)
+    def handle(self, *, env_file: Path | str | None, **options: Any) -> None:
+        environment = os.environ if env_file is None else _read_env_file(Path(env_file))
         variables = _variables(environment)
         with transaction.atomic():
             outcomes = list(_imported(variables))
@@ -63,19 +63,30 @@ class Command(BaseCommand):
 
 def _read_env_file(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}") from None
     environment = {}
     for number, line in enumerate(lines, start=1):
         try:
-            words = [word for word in shlex.split(line, comments=True) if word != "export"]
+            words = [word for word in _words(line) if word != "export"]
         except ValueError:
             raise CommandError(f"{path}, line {number}: a quotation mark is not closed.") from None
         for word in words:
             name, _, value = word.partition("=")
             environment[name] = value
     return environment
+
+
+def _words(line: str) -> Iterator[str]:
+    """As a shell reads them: “#” starts a comment only where a word could start."""
+    lexer = shlex.shlex("" if line.lstrip().startswith("#") else line, posix=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    for word in lexer:
+        if word.startswith("#"):
+            return
+        yield word
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, Variable]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from twilio_tokens.credentials import cache
 from twilio_tokens.crypto import KeyRing, check_opens, load_key_ring, reseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
 from twilio_tokens.models import APIKey
@@ -31,6 +32,7 @@ class Command(BaseCommand):
             except SecretUnavailable as error:
                 counts["unreadable"] += 1
                 self.stderr.write(error.reason)
+        cache.clear_on_commit()  # an update, other than a save, does not tell it
         prefix = "Would be: " if dry_run else ""
         self.stdout.write(prefix + ", ".join(f"{n} {what}" for what, n in counts.items()) + ".")
         if counts["unreadable"]:

@@ -1,0 +1,4 @@
+"""The operators' console."""
+
+from . import credentials as credentials
+from . import tokens as tokens

@@ -1,0 +1,222 @@
+"""What the pages for issued tokens ask for: a token to decode, a token to issue."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import suppress
+from functools import partial
+from typing import Any, get_type_hints
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    MultipleObjectsReturned,
+    ObjectDoesNotExist,
+    ValidationError,
+)
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from .conf import settings
+from .exceptions import (
+    IdentityNotAllowed,
+    InvalidGrant,
+    NotAuthenticated,
+    TwilioTokensError,
+    Unavailable,
+)
+from .grants import Grant, registered
+from .identity import RULES
+from .issuing import IssuedAccessToken, issue_access_token
+from .models import Resource
+
+
+class DecodeForm(forms.Form):
+    token = forms.CharField(
+        label=_("Token"),
+        help_text=_("Begins with eyJ. It is neither stored nor logged nor shown again."),
+        widget=forms.Textarea(
+            attrs={
+                "rows": 6,
+                "class": "vLargeTextField",
+                "autocomplete": "off",
+                "autocapitalize": "off",
+                "spellcheck": "false",
+            }
+        ),
+    )
+
+
+class TestTokenForm(forms.Form):
+    """A user, and the registered products. Which values are legal, issuing decides."""
+
+    __test__ = False  # pytest takes it for a test
+
+    username = forms.CharField(
+        help_text=_("The token obeys the rights of this user."),
+        widget=forms.TextInput(
+            attrs={
+                "class": "vTextField",
+                "autocomplete": "off",
+                "autocapitalize": "off",
+                "spellcheck": "false",
+            }
+        ),
+    )
+    ttl = forms.IntegerField(
+        label=_("TTL"), required=False, widget=forms.NumberInput(attrs={"class": "vIntegerField"})
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        users = get_user_model()
+        username = users._meta.get_field(users.USERNAME_FIELD)
+        self.fields["username"].label = capfirst(username.verbose_name)  # type: ignore[union-attr]
+        self.fields["ttl"].help_text = self._ttl_help()
+        self.issued: IssuedAccessToken | None = None
+        for product, grant in registered().items():
+            self.fields[product] = forms.BooleanField(
+                label=product_label(product),
+                required=False,
+                widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
+            )
+            hints = get_type_hints(grant)
+            for each in dataclasses.fields(grant):
+                self.fields[f"{product}-{each.name}"] = _grant_field(grant, each, hints[each.name])
+
+    @property
+    def fieldsets(self) -> list[tuple[Any, dict[str, Any]]]:
+        products = [
+            (
+                product_label(product),
+                {
+                    "fields": [product, *self._details(product, grant)],
+                    "classes": [f"twilio-product-{product}"],
+                },
+            )
+            for product, grant in registered().items()
+        ]
+        return [(None, {"fields": ["username", "ttl"]}), *products]
+
+    def issue(self, *, issued_by: Any) -> bool:
+        """Issue the token that a valid form asks for; or else say in its errors why not."""
+        values = self.cleaned_data
+        try:
+            self.issued = issue_access_token(
+                user=values["username"],
+                grants=self._grants(),
+                ttl=values["ttl"],
+                issued_by=issued_by,
+            )
+        except InvalidGrant as error:
+            self.add_error(self._field_of(error), error.message)
+        except (IdentityNotAllowed, NotAuthenticated) as error:
+            self.add_error("username", error.message)
+        except Unavailable as error:
+            self.add_error(None, _no_token(error))
+        except TwilioTokensError as error:
+            self.add_error(None, error.message)
+        return self.issued is not None
+
+    def clean_username(self) -> Any:
+        users: Any = get_user_model()._default_manager
+        try:
+            return users.get_by_natural_key(self.cleaned_data["username"])
+        except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError):
+            raise ValidationError(_("There is no such user."), code="does_not_exist") from None
+
+    def _grants(self) -> list[Grant]:
+        """Of the products that are ticked. A blank input means the default."""
+        return [
+            grant(
+                **{
+                    each.name: value
+                    for each in dataclasses.fields(grant)
+                    if (value := self.cleaned_data[f"{product}-{each.name}"]) not in ("", None)
+                }
+            )
+            for product, grant in registered().items()
+            if self.cleaned_data[product]
+        ]
+
+    def _field_of(self, error: InvalidGrant) -> str | None:
+        if error.product is None:
+            return error.field
+        return error.product if error.field is None else f"{error.product}-{error.field}"
+
+    def _details(self, product: str, grant: type[Grant]) -> list[str]:
+        return [f"{product}-{each.name}" for each in dataclasses.fields(grant)]
+
+    def _ttl_help(self) -> str:
+        # The page must not fail where it could tell what is wrong with a setting.
+        with suppress(ImproperlyConfigured):
+            return gettext(
+                "Lifetime in seconds, at most %(max)d. Left out, the site's default for the "
+                "products."
+            ) % {"max": settings.max_ttl}
+        return ""
+
+
+def product_label(product: str) -> str:
+    """A product's name for people."""
+    return str(RULES[product].label) if product in RULES else product.replace("_", " ").capitalize()
+
+
+def _no_token(error: Unavailable) -> str:
+    return gettext("No token was issued: %(reason)s") % {"reason": error.reason}
+
+
+def _grant_field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> forms.Field:
+    label = capfirst(declared.name.replace("_", " "))
+    options: dict[str, Any] = {
+        "label": _LABELS.get(declared.name, label),
+        "help_text": declared.metadata.get("help_text", ""),
+        "required": False,
+    }
+    if declared.name in grant.resources:
+        return forms.ChoiceField(choices=partial(_names, grant.resources[declared.name]), **options)
+    if hint == (bool | None):
+        choices = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
+        return forms.TypedChoiceField(
+            choices=choices, coerce=lambda value: value == "yes", empty_value=None, **options
+        )
+    if hint == (int | None):
+        return forms.IntegerField(**options)
+    if hint == (str | None):
+        text = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
+        return forms.CharField(strip=False, widget=text, **options)
+    return ObjectField(
+        widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField", "spellcheck": "false"}),
+        **options,
+    )
+
+
+class ObjectField(forms.CharField):
+    """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise ValidationError(_("Value must be valid JSON."), code="invalid") from None
+
+
+_LABELS = {
+    "room": _("Room"),
+    "service": _("Service"),
+    "app": _("TwiML app"),
+    "incoming": _("Incoming calls"),
+    "push_credential": _("Push credential"),
+    "params": _("Parameters"),
+}
+
+
+def _names(model: type[Resource]) -> list[tuple[str, str]]:
+    names = model._default_manager.order_by("name").values_list("name", flat=True)
+    return [("", "---------"), *((name, name) for name in names)]
