@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,8 +351,8 @@ def test_a_check_stores_its_result_and_nothing_else_of_the_row(api_key: APIKey) 
 @pytest.mark.parametrize("model", [*RESOURCES, PushCredential])
 def test_a_check_of_other_credentials_is_forgotten(make: Any, model: Any) -> None:
     row, other = make(model, "1"), make(model, "2")
-    for each in (row, other):
-        each.record_check("refused", "Not in this account.", 20404)
+    other.record_check("refused", "Not in this account.", 20404)
+    row.record_check("refused", "Wrong secret.", 20003)
     row.forget_check()
     row.save()
     stored = model.objects.get(pk=row.pk)
@@ -422,3 +426,50 @@ def test_each_row_names_itself(make: Any, issued_token: IssuedToken) -> None:
     assert str(issued_token.api_key) == f"Key ({sid('SK')})"
     assert str(issued_token.api_key.account) == "Main"
     assert [str(make(model, "7")) for model in (*RESOURCES, PushCredential)] == ["row-7"] * 3
+
+
+SAVE_CONCURRENTLY = """
+import threading
+
+import django
+
+django.setup()
+
+from django.core.management import call_command
+from django.db import connections
+from twilio_tokens.models import Account
+
+call_command("migrate", verbosity=0)
+
+
+def save(thread):
+    for number in range(5):
+        sid = f"AC{thread:016x}{number:016x}"
+        Account.objects.create(name="Account", sid=sid, is_default=number % 2 == 1)
+    connections.close_all()
+
+
+threads = [threading.Thread(target=save, args=(number,)) for number in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(Account.objects.count(), Account.objects.filter(is_default=True).count())
+"""
+
+
+def test_concurrent_saves_in_a_sqlite_file_wait_for_each_other(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE_CONCURRENTLY],
+        env=environment,
+        cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("30 1\n", "")

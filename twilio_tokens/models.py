@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, router, transaction
-from django.db.models import Case, Q, Value, When
+from django.db import IntegrityError, connections, models, router, transaction
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -123,9 +123,19 @@ class WithDefault(models.Model):
         within = {name: getattr(self, name) for name in self.default_within}
         return type(self)._base_manager.using(using).filter(**within)
 
-    def _lock(self, using: str) -> list[Any]:
-        """Concurrent saves wait here, always in one order, or they would deadlock."""
-        return list(self._queue(using).select_for_update().order_by("pk").values_list("pk"))
+    def _lock(self, using: str) -> int:
+        """Concurrent saves wait here; the number of rows that they wait for.
+
+        They lock in one order, or they would deadlock. SQLite, which has no row locks, is
+        given a write that changes nothing: it fails a transaction that reads before it writes
+        if another one wrote in between.
+        """
+        rows = self._queue(using)
+        return (
+            len(rows.select_for_update().order_by("pk").values_list("pk"))
+            if connections[using].features.has_select_for_update
+            else rows.update(is_default=F("is_default"))
+        )
 
     def _queue(self, using: str) -> models.QuerySet[Any]:
         return self._alike(using)

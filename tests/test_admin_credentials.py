@@ -1,0 +1,349 @@
+"""The operators' pages that ask Twilio, and the one that replaces a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from twilio_tokens.admin.credentials import APIKeyAdmin
+from twilio_tokens.crypto import generate_key
+from twilio_tokens.grants import Video
+from twilio_tokens.issuing import issue_access_token
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    IssuedToken,
+    Outcome,
+    PushCredential,
+    TwiMLApp,
+)
+
+from .conftest import add_key, decoded, new_secret, sid
+from .test_admin import errors, filled, url
+from .twilio_server import Key, TwilioServer, running
+
+
+@pytest.fixture
+def twilio(settings: Any, account: Account) -> Iterator[TwilioServer]:
+    """Twilio, with the account's key “SK1…” and nothing else."""
+    with running(settings) as server:
+        server.keys[sid("SK", "1")] = Key(new_secret(), account.sid)
+        yield server
+
+
+def typed(twilio: TwilioServer, **values: Any) -> dict[str, Any]:
+    """The form of a new key as Twilio made it, the switch on."""
+    secret = twilio.keys[sid("SK", "1")].secret
+    return filled(APIKey, secret=secret, check_with_twilio="on", **values)
+
+
+def messages(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def permit(user: User, *codenames: str) -> User:
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return User.objects.get(pk=user.pk)
+
+
+# Checking on save
+
+
+def test_a_key_that_twilio_knows_is_saved_as_verified(
+    twilio: TwilioServer, admin_client: Client
+) -> None:
+    response = admin_client.post(url(APIKey, "add"), typed(twilio), follow=True)
+    key = APIKey.objects.get()
+    assert key.check_outcome == Outcome.VERIFIED
+    assert key.checked_at is not None
+    assert "Twilio accepts this key for its account, in US1." in messages(response)
+    assert '<span class="twilio-badge twilio-verified">verified</span>' in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        ({"secret": "x" * 32}, "secret", "cut off"),
+        ({"region": "ie1"}, "sid", "a key of region IE1"),
+        ({"account": sid("AC", "9")}, "account", "belongs to another account, " + sid("AC", "9")),
+        ({"refused_with": 403}, "sid", "Restricted key"),
+    ],
+)
+def test_a_refusal_stands_beside_the_field_at_fault_and_nothing_is_saved(
+    change: dict[str, Any], field: str, message: str, twilio: TwilioServer, admin_client: Client
+) -> None:
+    data = typed(twilio)
+    for name, value in change.items():
+        setattr(twilio.keys[sid("SK", "1")], name, value)
+    response = admin_client.post(url(APIKey, "add"), data)
+    assert message in " ".join(errors(response)[field])
+    assert list(errors(response)) == [field]
+    assert data["secret"] not in response.content.decode()
+    assert not APIKey.objects.exists()
+
+
+def test_twilio_is_not_asked_about_a_form_that_is_wrong_anyway(
+    twilio: TwilioServer, admin_client: Client
+) -> None:
+    response = admin_client.post(url(APIKey, "add"), typed(twilio, region="ie1"))
+    assert list(errors(response)) == ["region"]
+    assert twilio.requests == []
+
+
+@pytest.mark.parametrize("fault", [{"reset": True}, {"status": 503}, {"body": "<h1>Oops</h1>"}])
+def test_an_unreachable_twilio_prevents_no_saving(
+    fault: dict[str, Any], twilio: TwilioServer, admin_client: Client
+) -> None:
+    twilio.fail(**fault)
+    response = admin_client.post(url(APIKey, "add"), typed(twilio), follow=True)
+    key = APIKey.objects.get()
+    assert key.check_outcome == Outcome.UNREACHABLE
+    assert key.check_message in messages(response)
+
+
+def test_with_the_switch_off_twilio_is_not_asked(
+    twilio: TwilioServer, admin_client: Client
+) -> None:
+    data = typed(twilio)
+    del data["check_with_twilio"]
+    admin_client.post(url(APIKey, "add"), data)
+    assert APIKey.objects.get().checked_at is None
+    assert twilio.requests == []
+
+
+def test_the_switch_is_on_at_first_and_the_site_may_take_it_out(
+    account: Account, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = admin_client.get(url(APIKey, "add"))
+    assert page.context["adminform"].form["check_with_twilio"].value() is True
+    assert 'name="check_with_twilio"' in page.content.decode()
+    monkeypatch.setattr(APIKeyAdmin, "check_on_save", False)
+    assert 'name="check_with_twilio"' not in admin_client.get(url(APIKey, "add")).content.decode()
+
+
+def test_a_stored_key_that_twilio_refuses_may_still_be_retired(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    data = {"name": "old", "secret": "", "check_with_twilio": "on"}
+    response = admin_client.post(url(APIKey, "change", api_key.pk), data, follow=True)
+    api_key.refresh_from_db()
+    assert (api_key.name, api_key.is_active) == ("old", False)
+    assert api_key.check_outcome == Outcome.REFUSED
+    assert api_key.check_message in messages(response)
+
+
+def test_a_stored_key_whose_secret_is_unreadable_is_saved_unchecked(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
+    data = {"name": "renamed", "secret": "", "check_with_twilio": "on"}
+    assert admin_client.post(url(APIKey, "change", api_key.pk), data).status_code == 302
+    api_key.refresh_from_db()
+    assert (api_key.name, api_key.checked_at, twilio.requests) == ("renamed", None, [])
+
+
+def test_a_new_secret_makes_the_old_check_forgotten(api_key: APIKey, admin_client: Client) -> None:
+    api_key.record_check(Outcome.VERIFIED, "Fine.")
+    data = {"name": "Key", "secret": new_secret(), "is_active": "on"}
+    admin_client.post(url(APIKey, "change", api_key.pk), data)
+    api_key.refresh_from_db()
+    assert (api_key.checked_at, api_key.check_outcome, api_key.check_message) == (None, "", "")
+
+
+@pytest.mark.parametrize(("value", "outcome"), [("2", ""), ("0", Outcome.VERIFIED)])
+def test_another_sid_makes_the_old_check_of_a_service_forgotten(
+    value: str, outcome: str, chat_service: ChatService, admin_client: Client
+) -> None:
+    chat_service.record_check(Outcome.VERIFIED, "Fine.")
+    data = filled(ChatService, name="support", sid=sid("IS", value))
+    admin_client.post(url(ChatService, "change", chat_service.pk), data)
+    chat_service.refresh_from_db()
+    assert chat_service.sid == sid("IS", value)
+    assert chat_service.check_outcome == outcome
+
+
+# Checking by action
+
+
+def check(client: Client, *rows: Any) -> Any:
+    data = {"action": "check_with_twilio", "_selected_action": [row.pk for row in rows]}
+    return client.post(url(type(rows[0]), "changelist"), data, follow=True)
+
+
+def test_keys_services_apps_and_push_credentials_are_checked_by_action(
+    twilio: TwilioServer,
+    api_key: APIKey,
+    secret: str,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    push_credential: PushCredential,
+    admin_client: Client,
+) -> None:
+    account = api_key.account.sid
+    twilio.keys[api_key.sid] = Key(secret, account)
+    twilio.services[chat_service.sid] = (account, "Support")
+    twilio.apps[twiml_app.sid] = (account, "Phone")
+    twilio.credentials[push_credential.sid] = (account, "iOS", "apn")
+    for row in (api_key, chat_service, twiml_app, push_credential):
+        response = check(admin_client, row)
+        row.refresh_from_db()
+        assert row.check_outcome == Outcome.VERIFIED
+        assert messages(response) == ["1 was verified."]
+
+
+def test_what_is_refused_is_said_row_by_row(
+    twilio: TwilioServer, api_key: APIKey, secret: str, other: Account, admin_client: Client
+) -> None:
+    twilio.keys[api_key.sid] = Key(secret, api_key.account.sid)
+    services = [
+        ChatService.objects.create(account=api_key.account, name=name, sid=sid("IS", digit))
+        for name, digit in (("good", "a"), ("gone", "b"))
+    ]
+    twilio.services[sid("IS", "a")] = (api_key.account.sid, "Good")
+    # Its account has no key, so that Twilio cannot even be asked.
+    theirs = ChatService.objects.get(name="theirs")
+    response = check(admin_client, *services, theirs)
+    verified, gone, no_key = sorted(messages(response))
+    assert verified == "1 was verified."
+    assert gone.startswith(f"gone: Account {api_key.account.sid} has no Chat service")
+    assert no_key == f"theirs: Account {other.sid} has no active API key."
+    theirs.refresh_from_db()
+    assert theirs.checked_at is None
+
+
+def test_the_rest_is_left_when_twilio_is_unreachable(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    twilio.fail(reset=True)
+    keys = [api_key, add_key(api_key.account)]
+    response = check(admin_client, *keys)
+    assert "What came after it was not checked." in messages(response)
+    assert APIKey.objects.filter(check_outcome=Outcome.UNREACHABLE).count() == 1
+
+
+def test_checking_needs_its_own_permission(
+    twilio: TwilioServer, api_key: APIKey, client: Client, user: User
+) -> None:
+    client.force_login(permit(user, "view_apikey", "change_apikey"))
+    assert "check_with_twilio" not in client.get(url(APIKey, "changelist")).content.decode()
+    page = client.get(url(APIKey, "change", api_key.pk)).content.decode()
+    assert 'name="check_with_twilio"' not in page
+    data = {"name": "Key", "secret": "", "is_active": "on", "check_with_twilio": "on"}
+    client.post(url(APIKey, "change", api_key.pk), data)
+    check(client, api_key)
+    assert twilio.requests == []
+
+    client.force_login(permit(user, "view_apikey", "verify_credentials"))
+    check(client, api_key)
+    assert twilio.requests != []
+
+
+# Replacing a key
+
+
+def test_replacing_a_key_makes_the_new_one_sign_and_retires_the_old(
+    twilio: TwilioServer, api_key: APIKey, user: User, admin_client: Client
+) -> None:
+    data = typed(twilio, name="New key")
+    page = url(APIKey, "replace", api_key.pk)
+    assert page in admin_client.get(url(APIKey, "change", api_key.pk)).content.decode()
+    assert "Replace API key Key" in admin_client.get(page).content.decode()
+    response = admin_client.post(page, data, follow=True)
+
+    new = APIKey.objects.get(name="New key")
+    api_key.refresh_from_db()
+    assert (new.account, new.is_active, new.check_outcome) == (api_key.account, True, "verified")
+    assert not api_key.is_active
+    assert api_key.retired_at is not None
+    assert any("is retired" in message for message in messages(response))
+    token = issue_access_token(user=user, grants=[Video()]).token
+    assert decoded(token, data["secret"])["iss"] == new.sid
+    history = admin_client.get(url(APIKey, "history", api_key.pk)).content.decode()
+    assert f"Replaced by New key ({new.sid})." in history
+
+
+@pytest.mark.parametrize(
+    "change", [{"secret": "short"}, {"sid": sid("AC")}, {"region": "au1"}, {"secret": "y" * 32}]
+)
+def test_a_refused_replacement_leaves_the_old_key_signing(
+    change: dict[str, str], twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    page = url(APIKey, "replace", api_key.pk)
+    response = admin_client.post(page, {**typed(twilio), **change})
+    assert list(errors(response)) == list(change)
+    assert [key.is_active for key in APIKey.objects.all()] == [True]
+
+
+def test_replacing_needs_the_rights_to_add_and_to_change(
+    api_key: APIKey, client: Client, user: User
+) -> None:
+    page = url(APIKey, "replace", api_key.pk)
+    for codename in ("add_apikey", "change_apikey"):
+        client.force_login(permit(user, "view_apikey", codename))
+        assert page not in client.get(url(APIKey, "change", api_key.pk)).content.decode()
+        assert client.get(page).status_code == 403
+        assert client.post(page, filled(APIKey)).status_code == 403
+    client.force_login(permit(user, "view_apikey", "add_apikey", "change_apikey"))
+    assert client.get(page).status_code == 200
+    assert client.get(url(APIKey, "replace", "nonsense")).status_code == 404
+
+
+def test_a_retired_key_offers_no_replacement(api_key: APIKey, admin_client: Client) -> None:
+    APIKey.objects.update(is_active=False)
+    page = admin_client.get(url(APIKey, "change", api_key.pk)).content.decode()
+    assert "Replace this key" not in page
+
+
+# The list of keys
+
+
+def test_the_list_tells_each_keys_state(
+    api_key: APIKey, user: User, admin_client: Client, settings: Any
+) -> None:
+    issue_access_token(user=user, grants=[Video()])
+    add_key(api_key.account)
+    old = add_key(api_key.account, is_active=False)
+    now_deletable = add_key(api_key.account, is_active=False)
+    retired_at = timezone.now() - timedelta(days=2)
+    APIKey.objects.filter(pk=now_deletable.pk).update(retired_at=retired_at)
+    content = admin_client.get(url(APIKey, "changelist")).content.decode()
+    for state in ("signing", "standby", "retired"):
+        assert f'<span class="twilio-badge twilio-{state}">{state}</span>' in content
+    assert '<td class="field-live_tokens">1</td>' in content
+    assert '<td class="field-safe_to_delete">now</td>' in content
+    assert '<td class="field-safe_to_delete">after ' in content
+    assert '<td class="field-safe_to_delete">–</td>' in content
+    assert '<td class="field-last_used">never</td>' in content
+    assert old.pk != now_deletable.pk
+
+    settings.TWILIO_TOKENS_AUDIT = False
+    content = admin_client.get(url(APIKey, "changelist")).content.decode()
+    assert "unknown, the audit is off" in content
+
+
+def test_the_list_takes_as_many_queries_for_many_keys(
+    api_key: APIKey, user: User, admin_client: Client
+) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin_client.get(url(APIKey, "changelist")).status_code == 200
+        return len(captured)
+
+    queries()
+    few = queries()
+    for _ in range(10):
+        add_key(api_key.account)
+        issue_access_token(user=user, grants=[Video()])
+    assert queries() == few
+    assert IssuedToken.objects.count() == 10

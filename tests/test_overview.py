@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from twilio_tokens.crypto import generate_key
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    IssuedToken,
+    Outcome,
+    PushCredential,
+    TwiMLApp,
+)
+from twilio_tokens.overview import MOST_LINES, overview
+
+from .conftest import add_key, sid
+
+
+def told(user: User) -> list[tuple[str, str]]:
+    return [(line.level, line.text) for line in overview(user)]
+
+
+def page(model: Any, name: str, *args: Any) -> str:
+    return reverse(f"admin:twilio_tokens_{model._meta.model_name}_{name}", args=args)
+
+
+def link(user: User, text: str) -> str:
+    return next(line.url for line in overview(user) if text in line.text)
+
+
+def test_an_empty_site_is_led_from_step_to_step(admin_user: User, settings: Any) -> None:
+    keys, settings.TWILIO_TOKENS_ENCRYPTION_KEYS = settings.TWILIO_TOKENS_ENCRYPTION_KEYS, []
+    assert "twilio_generate_key" in told(admin_user)[0][1]
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = keys
+    assert told(admin_user) == [("missing", "Add your Twilio account.")]
+    assert link(admin_user, "account") == page(Account, "add")
+
+    account = Account.objects.create(name="Main", sid=sid("AC"))
+    assert told(admin_user) == [("missing", "Account Main: add an API key.")]
+    assert link(admin_user, "API key") == page(APIKey, "add") + f"?account={account.pk}"
+
+    add_key(account)
+    assert told(admin_user) == [
+        ("ok", "Video: ready."),
+        ("missing", "Chat: add a default Chat service."),
+        ("missing", "Voice: add a default TwiML app."),
+    ]
+    assert link(admin_user, "Voice") == page(TwiMLApp, "add") + f"?account={account.pk}"
+
+    ChatService.objects.create(account=account, name="a", sid=sid("IS"), is_default=True)
+    TwiMLApp.objects.create(account=account, name="a", sid=sid("AP"), is_default=True)
+    assert [level for level, _ in told(admin_user)] == ["ok", "ok", "ok"]
+
+
+def test_no_default_account_is_told(admin_user: User, api_key: APIKey) -> None:
+    Account.objects.update(is_default=False)
+    assert told(admin_user) == [("missing", "No account is the default.")]
+    assert link(admin_user, "default") == page(Account, "changelist")
+
+
+def test_a_service_of_another_account_makes_no_product_ready(
+    admin_user: User, api_key: APIKey, other: Account
+) -> None:
+    ChatService.objects.filter(account=other).update(is_default=True)
+    assert ("missing", "Chat: add a default Chat service.") in told(admin_user)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNREACHABLE])
+def test_what_failed_its_last_check_is_told_with_the_reason(
+    outcome: Outcome,
+    admin_user: User,
+    api_key: APIKey,
+    chat_service: ChatService,
+    push_credential: PushCredential,
+) -> None:
+    for row in (api_key, chat_service):
+        row.record_check(outcome, "Because.")
+    push_credential.record_check(Outcome.VERIFIED, "Fine.")
+    failed = [line for line in overview(admin_user) if line.level == "failed"]
+    assert [line.text for line in failed] == [
+        f"API key {api_key}: Because.",
+        "Chat service support: Because.",
+    ]
+    assert [line.url for line in failed] == [
+        page(APIKey, "change", api_key.pk),
+        page(ChatService, "change", chat_service.pk),
+    ]
+
+
+def test_a_retired_key_that_failed_its_check_is_no_news(
+    admin_user: User, api_key: APIKey, user: User
+) -> None:
+    old = add_key(api_key.account, is_active=False)
+    old.record_check(Outcome.REFUSED, "Deleted.")
+    assert not [text for level, text in told(admin_user) if level == "failed"]
+
+
+def test_unreadable_secrets_are_told_of_active_keys_only(
+    admin_user: User, api_key: APIKey, settings: Any
+) -> None:
+    add_key(api_key.account, is_active=False)
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
+    failed = [text for level, text in told(admin_user) if level == "failed"]
+    assert failed == [f"API key {api_key}: its secret is unreadable."]
+
+
+def test_keys_that_can_be_deleted_at_twilio_are_told(admin_user: User, api_key: APIKey) -> None:
+    old, recent = (add_key(api_key.account, is_active=False) for _ in range(2))
+    long_ago = timezone.now() - timedelta(days=2)
+    APIKey.objects.filter(pk=old.pk).update(retired_at=long_ago)
+    done = [line for line in overview(admin_user) if line.level == "done"]
+    assert [line.url for line in done] == [page(APIKey, "change", old.pk)]
+    assert recent.sid not in done[0].text
+    assert "may now be deleted at Twilio" in done[0].text
+
+
+def test_many_lines_of_a_kind_are_counted(admin_user: User, account: Account) -> None:
+    for number in range(MOST_LINES + 2):
+        service = ChatService.objects.create(account=account, name=f"s{number}", sid=sid("IS"))
+        service.record_check(Outcome.REFUSED, "Gone.")
+    failed = [line for line in overview(admin_user) if line.level == "failed"]
+    assert len(failed) == MOST_LINES + 1
+    assert failed[-1].text == "and 2 more"
+    assert failed[-1].url == page(ChatService, "changelist")
+
+
+def test_who_may_see_nothing_is_told_nothing(
+    user: User, api_key: APIKey, chat_service: ChatService
+) -> None:
+    chat_service.record_check(Outcome.REFUSED, "Gone.")
+    assert overview(user) == []
+
+
+def test_who_may_only_view_gets_no_link_to_a_form_that_would_fail(
+    user: User, api_key: APIKey
+) -> None:
+    names = [f"view_{model}" for model in ("account", "apikey", "chatservice")]
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    user = User.objects.get(pk=user.pk)
+    assert [(line.text, line.url) for line in overview(user)] == [
+        ("Video: ready.", ""),
+        ("Chat: add a default Chat service.", ""),
+    ]
+
+
+def test_the_apps_page_shows_it(admin_client: Client, admin_user: User, api_key: APIKey) -> None:
+    content = admin_client.get(reverse("admin:app_list", args=["twilio_tokens"])).content.decode()
+    for line in overview(admin_user):
+        assert line.text in content
+        assert line.url in content
+    assert not IssuedToken.objects.exists()
+
+
+def test_the_apps_page_of_who_may_see_only_the_audit_says_that_nothing_is_wrong(
+    client: Client, user: User
+) -> None:
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename="view_issuedtoken"))
+    client.force_login(user)
+    content = client.get(reverse("admin:app_list", args=["twilio_tokens"])).content.decode()
+    assert "Nothing that you may see needs your attention." in content

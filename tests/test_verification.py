@@ -1,0 +1,850 @@
+from __future__ import annotations
+
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from twilio_tokens.credentials import Credentials
+from twilio_tokens.crypto import load_key_ring, seal
+from twilio_tokens.exceptions import ListingFailed, NotConfigured, SecretUnavailable
+from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from twilio_tokens.verification import (
+    Finding,
+    Listed,
+    list_chat_services,
+    list_twiml_apps,
+    verify_credentials,
+    verify_key,
+    verify_resource,
+)
+
+from . import twilio_server
+from .conftest import add_key, error_report, new_secret, sid
+from .twilio_server import API, AU1, CONVERSATIONS, IE1, HttpClient, Key, TwilioServer, error
+
+HTML = "<!doctype html><title>Welcome to the Café WLAN</title>"
+
+
+@pytest.fixture
+def twilio(settings: Any) -> Iterator[TwilioServer]:
+    with twilio_server.running(settings) as server:
+        yield server
+
+
+@pytest.fixture
+def known(twilio: TwilioServer, api_key: APIKey, secret: str) -> Key:
+    """``api_key``, as Twilio has it."""
+    twilio.keys[api_key.sid] = Key(secret, sid("AC"))
+    return twilio.keys[api_key.sid]
+
+
+def sids(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:032x}" for number in range(count)]
+
+
+# Keys
+
+
+def test_a_key_that_twilio_accepts_is_verified_by_one_small_request(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    finding = verify_key(api_key)
+    assert finding == Finding(
+        Outcome.VERIFIED, "Twilio accepts this key for its account, in US1.", None, None
+    )
+    [request] = twilio.requests
+    assert request.host == API
+    assert request.path == f"/2010-04-01/Accounts/{sid('AC')}/Applications.json"
+    assert request.query == {"PageSize": "1"}
+
+
+def test_an_account_with_apps_proves_a_key_as_well(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.apps = dict.fromkeys(sids("AP", 3), (sid("AC"), "App"))
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+
+
+def test_credentials_are_verified_before_they_are_stored(twilio: TwilioServer) -> None:
+    secret = new_secret()
+    twilio.keys[sid("SK")] = Key(secret, sid("AC"))
+    assert verify_credentials(sid("AC"), sid("SK"), secret).outcome == Outcome.VERIFIED
+    assert verify_credentials(sid("AC"), sid("SK"), new_secret()).outcome == Outcome.REFUSED
+
+
+def wrong_secret(key: Key) -> None:
+    key.secret = new_secret()
+
+
+def of_region(region: str) -> Callable[[Key], None]:
+    def change(key: Key) -> None:
+        key.region = region
+
+    return change
+
+
+def of_another_account(key: Key) -> None:
+    key.account = sid("AC", "b")
+
+
+def restricted(status: int) -> Callable[[Key], None]:
+    def change(key: Key) -> None:
+        key.refused_with = status
+
+    return change
+
+
+REFUSED_KEYS = [
+    (
+        wrong_secret,
+        "Twilio refuses this SID with this secret. The likely causes, in order: the secret was cut "
+        "off or is that of another key; the key was deleted at Twilio; it belongs to another "
+        "account; it was made in another region than US1; it is a Restricted key; the account is "
+        "suspended. (Twilio's error 20003)",
+        20003,
+        "secret",
+        [API, IE1, AU1, CONVERSATIONS],
+    ),
+    (
+        of_region("ie1"),
+        "This is a key of region IE1. Access Tokens for Video work only with a key of region US1: "
+        "make one in the Twilio Console. (Twilio's error 20003)",
+        20003,
+        "sid",
+        [API, IE1],
+    ),
+    (
+        of_region("au1"),
+        "This is a key of region AU1. Access Tokens for Video work only with a key of region US1: "
+        "make one in the Twilio Console. (Twilio's error 20003)",
+        20003,
+        "sid",
+        [API, IE1, AU1],
+    ),
+    (
+        of_another_account,
+        f"This key belongs to another account, {sid('AC', 'b')}. (Twilio's error 20003)",
+        20003,
+        "account",
+        [API, IE1, AU1, CONVERSATIONS],
+    ),
+    (
+        restricted(403),
+        "Twilio knows this key, but does not let it see the account's TwiML apps. It is probably a "
+        "Restricted key, which cannot sign Access Tokens: make a Standard key. Or the account is "
+        "suspended. (Twilio's error 70051)",
+        70051,
+        "sid",
+        [API],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "code", "field", "hosts"),
+    REFUSED_KEYS,
+    ids=["wrong secret", "IE1", "AU1", "another account", "restricted"],
+)
+def test_a_refusal_names_its_cause_and_the_field_to_correct(
+    change: Callable[[Key], None],
+    message: str,
+    code: int,
+    field: str,
+    hosts: list[str],
+    twilio: TwilioServer,
+    known: Key,
+    api_key: APIKey,
+) -> None:
+    change(known)
+    assert verify_key(api_key) == Finding(Outcome.REFUSED, message, code, field)
+    assert twilio.hosts == hosts
+
+
+def test_a_key_that_is_refused_apps_only_is_told_from_a_wrong_secret(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(401, body=error(401, 70051), host=API)
+    finding = verify_key(api_key)
+    assert (finding.code, finding.field) == (70051, "sid")
+    assert "Restricted key" in finding.message
+
+
+def test_an_account_that_does_not_exist_is_named(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(404)
+    assert verify_key(api_key) == Finding(
+        Outcome.REFUSED,
+        f"Twilio has no account {sid('AC')}. (Twilio's error 20404)",
+        20404,
+        "account",
+    )
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_where_the_other_hosts_fail_the_likely_causes_are_told(
+    status: int, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    wrong_secret(known)
+    for host in (IE1, AU1, CONVERSATIONS):
+        twilio.fail(status, host=host)
+        finding = verify_key(api_key)
+        assert (finding.outcome, finding.field) == (Outcome.REFUSED, "secret")
+
+
+# No usable answer
+
+DEEP = '{"applications":' * 100_000
+UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
+    "too many requests": (
+        {"status": 429, "headers": {"Retry-After": "9999"}},
+        "Twilio is asked too much at the moment. Try again later.",
+        20429,
+    ),
+    "internal error": (
+        {"status": 500},
+        "Twilio cannot answer at the moment (HTTP 500). Try again later.",
+        20500,
+    ),
+    "unavailable, in HTML": (
+        {"status": 503, "body": HTML},
+        "Twilio cannot answer at the moment (HTTP 503). Try again later.",
+        503,
+    ),
+    "bad request": ({"status": 400}, "Twilio's answer (HTTP 400) could not be understood.", 20001),
+    "no list": (
+        {"body": {"applicants": []}},
+        "Twilio's answer (HTTP 200) could not be understood.",
+        200,
+    ),
+    **{
+        name: (
+            fault,
+            f"What answered (HTTP {fault.get('status', 200)}) is not Twilio's API. Is there a "
+            "proxy or a firewall in between?",
+            fault.get("status", 200),
+        )
+        for name, fault in {
+            "HTML": {"body": HTML},
+            "a proxy's 401": {"status": 401, "body": HTML},
+            "a proxy's 403": {"status": 403, "body": HTML},
+            "a proxy's 404": {"status": 404, "body": HTML},
+            "an array": {"body": []},
+            "an empty object": {"body": {}},
+            "a text": {"body": '"applications"'},
+            "nothing": {"body": ""},
+            "half an object": {"body": '{"applications": ['},
+            "deep nesting": {"body": DEEP},
+            "a huge number": {"body": '{"applications": ' + "9" * 5000},
+        }.items()
+    },
+    "a reset connection": ({"reset": True}, "Twilio could not be reached: ConnectionError.", None),
+}
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_without_a_usable_answer_nothing_is_said_of_the_key(
+    name: str, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    fault, message, code = UNREACHABLE[name]
+    twilio.fail(**fault)
+    assert verify_key(api_key) == Finding(Outcome.UNREACHABLE, message, code, None)
+
+
+@pytest.mark.parametrize("code", [True, -1, 0, 10**30, 20003.0, "20003", [], None])
+def test_an_error_code_that_no_column_holds_gives_way_to_the_status(
+    code: Any, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(403, body={**error(403), "code": code})
+    finding = verify_key(api_key)
+    api_key.record_check(finding.outcome, finding.message, finding.code)
+    api_key.refresh_from_db()
+    assert api_key.check_code == 403
+
+
+def test_a_hanging_server_ends_with_the_timeout_of_the_sites_http_client(
+    twilio: TwilioServer, known: Key, api_key: APIKey, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: twilio.http_client(timeout=0.1)
+    twilio.fail(hang=True)
+    before = time.monotonic()
+    assert verify_key(api_key) == Finding(
+        Outcome.UNREACHABLE, "Twilio could not be reached: ReadTimeout."
+    )
+    assert time.monotonic() - before < 2
+    assert twilio.timeouts == [0.1]
+
+
+def test_without_a_timeout_of_its_own_it_is_five_seconds(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    verify_key(api_key)
+    assert twilio.timeouts == [5]
+
+
+class OldStyle(HttpClient):
+    """As in Twilio's guide to custom HTTP clients, which does not call the inherited method."""
+
+    def __init__(self, server: TwilioServer) -> None:
+        super().__init__(server, None)
+        del self.timeout
+
+    def request(self, method: str, url: str, **kwargs: Any) -> Any:
+        self.timeout = None
+        response = super().request(method, url, **kwargs)
+        response.headers = None
+        return response
+
+
+def test_an_http_client_without_timeout_and_headers_will_do(
+    twilio: TwilioServer, known: Key, api_key: APIKey, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: OldStyle(twilio)
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+    assert twilio.timeouts == [5]
+
+
+class NoClient:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "http_clients.Missing",
+            "Twilio could not be reached: TWILIO_TOKENS_HTTP_CLIENT should be a callable or a "
+            "dotted path to one; the path could not be imported (No module named 'http_clients').",
+        ),
+        (
+            3,
+            "Twilio could not be reached: TWILIO_TOKENS_HTTP_CLIENT should be a callable or a "
+            "dotted path to one.",
+        ),
+        (lambda: 1 / 0, "Twilio could not be reached: ZeroDivisionError."),
+        (NoClient, "Twilio could not be reached: AttributeError."),
+    ],
+)
+def test_an_unusable_http_client_is_a_finding_not_a_crash_with_a_secret_in_its_frames(
+    setting: Any, message: str, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = setting
+    finding = verify_credentials(sid("AC"), sid("SK"), new_secret())
+    assert finding == Finding(Outcome.UNREACHABLE, message)
+
+
+def test_twilios_own_http_client_is_the_default_and_goes_through_the_sites_proxy(
+    twilio: TwilioServer, known: Key, api_key: APIKey, settings: Any, monkeypatch: Any
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = None
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{twilio.server_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert verify_key(api_key) == Finding(
+        Outcome.UNREACHABLE, "Twilio could not be reached: ProxyError."
+    )
+    assert twilio.hosts == [f"{API}:443"]
+
+
+# Once more, and where to
+
+IN_A_YEAR = formatdate(time.time() + 365 * 86_400, usegmt=True)
+
+
+@pytest.mark.parametrize("retry_after", [None, "0", "-1", "nan", "soon", IN_A_YEAR])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_passing_failure_is_repeated_once(
+    status: int, retry_after: str | None, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    twilio.fail(status, headers=headers, times=1)
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+    twilio.requests.clear()
+    twilio.fail(status, headers=headers)
+    assert verify_key(api_key).outcome == Outcome.UNREACHABLE
+    assert twilio.hosts == [API, API]
+
+
+def test_the_repetition_waits_as_long_as_twilio_asks(
+    twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(429, headers={"Retry-After": "1"}, times=1)
+    before = time.monotonic()
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+    assert 1 <= time.monotonic() - before < 3
+
+
+@pytest.mark.parametrize("retry_after", ["9999", "6", "1e400", "9" * 5000])
+def test_asked_to_wait_for_long_we_give_up(
+    retry_after: str, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(429, headers={"Retry-After": retry_after}, times=1)
+    assert verify_key(api_key).outcome == Outcome.UNREACHABLE
+    assert twilio.hosts == [API]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 400},
+        {"status": 403},
+        {"status": 404},
+        {"status": 200, "body": HTML},
+        {"status": 302, "headers": {"Location": f"https://{CONVERSATIONS}/v1/Configuration"}},
+        {"reset": True},
+    ],
+)
+def test_nothing_else_is_repeated(
+    fault: dict[str, Any], twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    twilio.fail(**fault)
+    assert verify_key(api_key).outcome != Outcome.VERIFIED
+    assert twilio.hosts == [API]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_with_the_credentials(
+    status: int, twilio: TwilioServer, known: Key, api_key: APIKey
+) -> None:
+    address = f"http://127.0.0.1:{twilio.server_port}/2010-04-01/elsewhere"
+    twilio.fail(status, body="", headers={"Location": address}, times=1)
+    finding = verify_key(api_key)
+    assert finding.outcome == Outcome.UNREACHABLE
+    assert finding.code == status
+    assert len(twilio.requests) == 1
+
+
+def test_region_and_edge_in_the_environment_do_not_divert_requests(
+    twilio: TwilioServer,
+    known: Key,
+    api_key: APIKey,
+    chat_service: ChatService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWILIO_REGION", "ie1")
+    monkeypatch.setenv("TWILIO_EDGE", "dublin")
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+    verify_resource(chat_service)
+    list_chat_services(chat_service.account)
+    known.secret = new_secret()
+    verify_key(api_key)
+    assert twilio.hosts == [API, CONVERSATIONS, CONVERSATIONS, API, IE1, AU1, CONVERSATIONS]
+
+
+def test_credentials_in_the_environment_are_not_used(
+    twilio: TwilioServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth_token = new_secret()
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", auth_token)
+    twilio.keys[sid("SK")] = Key(auth_token, sid("AC"))
+    assert verify_credentials(sid("AC"), sid("SK"), "").outcome == Outcome.REFUSED
+    assert {request.authorization for request in twilio.requests} == {""}
+
+
+# Services, apps and push credentials
+
+
+@pytest.fixture
+def resources(
+    twilio: TwilioServer,
+    known: Key,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    push_credential: PushCredential,
+) -> list[Any]:
+    """One of each, and Twilio has them."""
+    twilio.services[chat_service.sid] = (sid("AC"), "Support “chat”")
+    twilio.apps[twiml_app.sid] = (sid("AC"), "Support “chat”")
+    twilio.credentials[push_credential.sid] = (sid("AC"), "Support “chat”", "apn")
+    return [chat_service, twiml_app, push_credential]
+
+
+def test_what_the_account_has_is_verified_with_its_name(
+    twilio: TwilioServer, resources: list[Any]
+) -> None:
+    for resource in resources:
+        assert verify_resource(resource) == Finding(
+            Outcome.VERIFIED, "Twilio knows it as “Support “chat””."
+        )
+    assert [(request.host, request.path) for request in twilio.requests] == [
+        (CONVERSATIONS, f"/v1/Services/{sid('IS')}"),
+        (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications/{sid('AP')}.json"),
+        (CONVERSATIONS, f"/v1/Credentials/{sid('CR')}"),
+    ]
+
+
+def test_what_has_no_name_at_twilio_is_verified_with_its_sid(
+    twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.services[sid("IS")] = (sid("AC"), None)
+    assert verify_resource(resources[0]).message == f"Twilio knows it as “{sid('IS')}”."
+
+
+def test_what_the_account_has_not_is_refused(twilio: TwilioServer, resources: list[Any]) -> None:
+    for rows in (twilio.services, twilio.apps, twilio.credentials):
+        rows.clear()
+    for resource, kind in zip(
+        resources, ["Chat service", "TwiML app", "push credential"], strict=True
+    ):
+        assert verify_resource(resource) == Finding(
+            Outcome.REFUSED,
+            f"Account {sid('AC')} has no {kind} with this SID in region US1. Was it deleted, or "
+            "copied from another account or another product? (Twilio's error 20404)",
+            20404,
+            "sid",
+        )
+
+
+def test_what_belongs_to_another_account_is_refused(
+    twilio: TwilioServer, known: Key, resources: list[Any]
+) -> None:
+    """Its key is of that account too, and the hosts of products ask for no account."""
+    theirs = known.account = sid("AC", "b")
+    twilio.services[sid("IS")] = (theirs, "Theirs")
+    twilio.credentials[sid("CR")] = (theirs, "Theirs", "apn")
+    service, app, credential = map(verify_resource, resources)
+    message = f"This belongs to another account, {theirs}."
+    assert service == credential == Finding(Outcome.REFUSED, message, field="account")
+    assert (app.outcome, app.code, app.field) == (Outcome.REFUSED, 20003, "account")
+
+
+def test_a_push_credential_for_another_platform_is_refused(
+    twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.credentials[sid("CR")] = (sid("AC"), "Push", "fcm")
+    assert verify_resource(resources[2]) == Finding(
+        Outcome.REFUSED, "At Twilio this credential is for fcm.", field="platform"
+    )
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_not_blamed_on_the_resource(
+    status: int, twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.fail(status)
+    for resource in resources:
+        finding = verify_resource(resource)
+        assert finding.message.startswith(
+            "Twilio refuses the account's API key, so this was not looked up. Check it."
+        )
+        assert (finding.outcome, finding.field) == (Outcome.REFUSED, "account")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 500},
+        {"status": 429},
+        {"status": 404, "body": HTML},
+        {"body": HTML},
+        {"body": {"sid": sid("IS")}},
+        {"body": {"sid": sid("IS"), "account_sid": None}},
+        {"body": {"sid": sid("IS", "7"), "account_sid": sid("AC")}},
+        {"body": {"sid": 5, "account_sid": ["AC"], "type": {}, "friendly_name": 5}},
+        {"reset": True},
+    ],
+)
+def test_without_a_usable_answer_nothing_is_said_of_a_resource(
+    fault: dict[str, Any], twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.fail(**fault)
+    assert verify_resource(resources[0]).outcome == Outcome.UNREACHABLE
+
+
+def test_what_no_database_stores_is_left_out_of_a_finding(
+    twilio: TwilioServer, resources: list[Any]
+) -> None:
+    service = resources[0]
+    twilio.services[service.sid] = (sid("AC"), "a\x00b\ud800c\n😀")
+    finding = verify_resource(service)
+    service.record_check(finding.outcome, finding.message, finding.code)
+    service.refresh_from_db()
+    assert service.check_message == "Twilio knows it as “abc😀”."
+
+
+def test_a_resource_is_looked_up_with_the_newest_active_key(
+    twilio: TwilioServer, resources: list[Any], api_key: APIKey
+) -> None:
+    secret = new_secret()
+    newer = add_key(api_key.account, secret=secret)
+    retired = add_key(api_key.account, is_active=False)
+    twilio.keys |= {newer.sid: Key(secret, sid("AC")), retired.sid: Key("", sid("AC"))}
+    assert verify_resource(resources[0]).outcome == Outcome.VERIFIED
+    signed_in = b64encode(f"{newer.sid}:{secret}".encode()).decode()
+    assert [request.authorization for request in twilio.requests] == [f"Basic {signed_in}"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_that_another_process_has_just_replaced_is_not_remembered(
+    twilio: TwilioServer, resources: list[Any], api_key: APIKey
+) -> None:
+    remembered = Credentials(None).signing_key(api_key.account)
+    assert Credentials(None).signing_key(api_key.account) is remembered
+    twilio.keys[api_key.sid].secret = replaced = new_secret()
+    sealed = seal(replaced, ring=load_key_ring(), row=api_key.id, sid=api_key.sid)
+    APIKey.objects.update(secret=sealed)
+    assert Credentials(None).signing_key(api_key.account) is remembered
+    assert verify_resource(resources[0]).outcome == Outcome.VERIFIED
+
+
+ASK = [verify_resource, lambda row: list_chat_services(row.account)]
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_without_an_active_key_twilio_is_not_asked(
+    ask: Callable[[Any], Any], twilio: TwilioServer, resources: list[Any]
+) -> None:
+    APIKey.objects.update(is_active=False)
+    with pytest.raises(NotConfigured) as caught:
+        ask(resources[0])
+    assert caught.value.reason == f"Account {sid('AC')} has no active API key."
+    assert twilio.requests == []
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_without_a_readable_secret_twilio_is_not_asked(
+    ask: Callable[[Any], Any],
+    twilio: TwilioServer,
+    resources: list[Any],
+    api_key: APIKey,
+    settings: Any,
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    for call in (lambda: ask(resources[0]), lambda: verify_key(api_key)):
+        with pytest.raises(SecretUnavailable):
+            call()
+    assert twilio.requests == []
+
+
+# Listings
+
+SERVICES = "services"
+APPLICATIONS = "applications"
+LISTINGS: dict[str, Callable[[Account], list[Listed]]] = {
+    SERVICES: list_chat_services,
+    APPLICATIONS: list_twiml_apps,
+}
+
+
+@pytest.mark.parametrize(
+    ("count", "pages"), [(0, (1, 1)), (1, (1, 1)), (100, (1, 1)), (101, (2, 1)), (2001, (21, 3))]
+)
+def test_all_pages_are_listed(
+    count: int, pages: tuple[int, int], twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.services = {each: (sid("AC"), f"Chat {each}") for each in sids("IS", count)}
+    twilio.apps = {each: (sid("AC"), f"App {each}") for each in sids("AP", count)}
+    twilio.services[sid("IS", "f")] = twilio.apps[sid("AP", "f")] = (sid("AC", "b"), "Theirs")
+    assert list_chat_services(account) == [Listed(x, f"Chat {x}") for x in sids("IS", count)]
+    assert list_twiml_apps(account) == [Listed(x, f"App {x}") for x in sids("AP", count)]
+    assert (twilio.hosts.count(CONVERSATIONS), twilio.hosts.count(API)) == pages
+    assert {request.query["PageSize"] for request in twilio.requests} == {"100", "1000"}
+
+
+def test_a_listing_starts_where_it_should(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    list_chat_services(account)
+    list_twiml_apps(account)
+    assert [(request.host, request.path) for request in twilio.requests] == [
+        (CONVERSATIONS, "/v1/Services"),
+        (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications.json"),
+    ]
+
+
+def test_what_has_no_name_is_listed_with_an_empty_one(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.services = {sid("IS"): (sid("AC"), None), sid("IS", "1"): (sid("AC"), "a\x00\ud800b")}
+    assert list_chat_services(account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
+
+
+def item(prefix: str = "IS", **fields: Any) -> dict[str, Any]:
+    return {"sid": sid(prefix), "account_sid": sid("AC"), "friendly_name": "x", **fields}
+
+
+def test_what_moves_to_the_next_page_meanwhile_is_listed_once(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    url = f"https://{CONVERSATIONS}/v1/Services?Page=1"
+    twilio.services[sid("IS")] = (sid("AC"), "x")
+    twilio.fail(body={SERVICES: [item()], "meta": {"next_page_url": url}}, times=1)
+    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+    assert len(twilio.requests) == 2
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_what_belongs_to_another_account_is_not_listed(
+    name: str, twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    theirs = sid("AC", "b")
+    twilio.fail(body={name: [item(), item(sid=sid("IS", "1"), account_sid=theirs)]})
+    with pytest.raises(ListingFailed, match=f"key belongs to another account, {theirs}"):
+        LISTINGS[name](account)
+
+
+NOT_UNDERSTOOD = "Twilio's list could not be understood."
+FAILURES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"status": 401},
+        "Twilio refuses the account's API key. Check it. (Twilio's error 20003)",
+    ),
+    (
+        {"status": 403},
+        "Twilio refuses the account's API key. Check it. (Twilio's error 20403)",
+    ),
+    ({"status": 404}, "Twilio's answer (HTTP 404) could not be understood."),
+    ({"status": 500}, "Twilio cannot answer at the moment (HTTP 500). Try again later."),
+    ({"status": 429}, "Twilio is asked too much at the moment. Try again later."),
+    (
+        {"body": HTML},
+        "What answered (HTTP 200) is not Twilio's API. Is there a proxy or a firewall in between?",
+    ),
+    ({"reset": True}, "Twilio could not be reached: ConnectionError."),
+    ({"body": {"items": []}}, NOT_UNDERSTOOD),
+    ({"body": {SERVICES: {}, APPLICATIONS: {}}}, NOT_UNDERSTOOD),
+    ({"body": {SERVICES: ["x"], APPLICATIONS: [[]]}}, NOT_UNDERSTOOD),
+    *(
+        ({"body": {SERVICES: [each], APPLICATIONS: [each]}}, NOT_UNDERSTOOD)
+        for each in (item(sid=None), item(sid=7), item(account_sid=None), {}, None, 5)
+    ),
+]
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+@pytest.mark.parametrize(("fault", "message"), FAILURES)
+def test_a_listing_that_fails_says_why(
+    fault: dict[str, Any],
+    message: str,
+    name: str,
+    twilio: TwilioServer,
+    known: Key,
+    account: Account,
+) -> None:
+    twilio.fail(**fault)
+    with pytest.raises(ListingFailed) as caught:
+        LISTINGS[name](account)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_later_page_that_fails_fails_the_listing(
+    name: str, twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    following = f"/v1/Services?Page=1&{'x' * 20}"
+    body = {name: [item()], "next_page_uri": following, "meta": {"next_page_url": following}}
+    twilio.fail(body=body, times=1)
+    twilio.keys.clear()
+    with pytest.raises(ListingFailed, match="20003"):
+        LISTINGS[name](account)
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_chain_of_pages_that_does_not_end_is_given_up(
+    name: str, twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.is_endless = True
+    with pytest.raises(ListingFailed, match="does not end; nothing was taken from it"):
+        LISTINGS[name](account)
+    assert len(twilio.requests) == 100
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+def test_a_chain_of_pages_that_bites_its_tail_is_given_up(
+    name: str, twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    path = "/v1/Services?Page=1"
+    twilio.fail(body={name: [], "next_page_uri": path, "meta": {"next_page_url": path}})
+    with pytest.raises(ListingFailed, match="does not end"):
+        LISTINGS[name](account)
+    assert len(twilio.requests) == 2
+
+
+@pytest.mark.parametrize("name", LISTINGS)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://twilio.example.com/v1/Services?Page=1",
+        f"http://{CONVERSATIONS}/v1/Services?Page=1",
+        f"https://{CONVERSATIONS}@example.com/v1/Services",
+        f"https://{CONVERSATIONS}.example.com/v1/Services",
+        f"https://{CONVERSATIONS}:8443/v1/Services",
+        "//example.com/v1/Services",
+        "file:///etc/passwd",
+        "https://[example",
+        "http://[::1",
+    ],
+)
+def test_a_next_page_at_another_address_is_not_asked(
+    address: str, name: str, twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.fail(body={name: [], "next_page_uri": address, "meta": {"next_page_url": address}})
+    with pytest.raises(ListingFailed, match="goes on at an unknown address; it was not asked"):
+        LISTINGS[name](account)
+    assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "end", [{}, {"meta": None}, {"meta": []}, {"meta": {"next_page_url": 5}}, {"next_page_uri": ""}]
+)
+def test_what_is_no_address_of_a_next_page_ends_the_list(
+    end: dict[str, Any], twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.fail(body={SERVICES: [item()], **end})
+    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+
+
+# The secret
+
+
+def everything(twilio: TwilioServer, api_key: APIKey, service: Any) -> Iterator[str]:
+    """What the checks say, in each of the cases above."""
+    known = twilio.keys[api_key.sid]
+    faults = [{}, *(fault for fault, *_ in UNREACHABLE.values()), *(fault for fault, _ in FAILURES)]
+    for secret in (known.secret, new_secret()):
+        known.secret = secret
+        for fault in faults:
+            twilio.fail(**fault) if fault else twilio.recover()
+            yield repr(verify_key(api_key))
+            yield repr(verify_resource(service))
+            try:
+                yield repr(list_chat_services(service.account))
+            except ListingFailed as failure:
+                yield error_report(failure)
+
+
+def test_the_secret_is_in_no_finding_no_log_record_and_no_frame(
+    twilio: TwilioServer,
+    resources: list[Any],
+    api_key: APIKey,
+    secret: str,
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+) -> None:
+    for name in ("", *logging.root.manager.loggerDict):
+        caplog.set_level(logging.DEBUG, name)
+    text = "\n".join(everything(twilio, api_key, resources[0]))
+    text += "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert {"twilio.http_client", "urllib3.connectionpool"} <= {
+        each.name for each in caplog.records
+    }
+    for form in (secret, b64encode(f"{api_key.sid}:{secret}".encode()).decode()):
+        assert form not in text
+
+
+def test_a_shared_http_client_does_not_keep_the_secret(
+    twilio: TwilioServer, known: Key, api_key: APIKey, secret: str, settings: Any
+) -> None:
+    shared = twilio.http_client(timeout=0.1)
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: shared
+    verify_key(api_key)
+    twilio.fail(hang=True)
+    verify_key(api_key)
+    assert len(twilio.timeouts) == 2
+    assert secret not in f"{vars(shared)} {vars(shared.session)}"
