@@ -1,0 +1,123 @@
+"""The example, run as its users run it: in processes of its own, in a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import decoded, new_secret, sid
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TWILIO = re.compile(
+    r"TWILIO|ACCOUNT_SID|API_KEY|API_SECRET|SERVICE_SID|OUTGOING_SID|DJANGO|DATABASE"
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    for name in ("example_project", "twilio_tokens", "manage.py"):
+        source, target = REPOSITORY / name, tmp_path / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    run(tmp_path, "-m", "example_project.local_secrets")
+    run(tmp_path, "manage.py", "migrate", "--verbosity", "0")
+    return tmp_path
+
+
+def run(site: Path, *command: str, ok: bool = True, **variables: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not TWILIO.search(name)}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=site,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is ok, done.stdout + done.stderr
+    return done.stdout if ok else done.stderr
+
+
+def shell(site: Path, code: str) -> str:
+    prelude = "import django; django.setup()\nfrom django.test import Client\n"
+    return run(site, "-c", prelude + code, DJANGO_SETTINGS_MODULE="example_project.settings")
+
+
+def test_its_secrets_are_made_once_and_for_their_owner_only(site: Path) -> None:
+    file = site / "var" / "demo.env"
+    before = file.read_text()
+    run(site, "-m", "example_project.local_secrets")
+    assert file.read_text() == before
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "TWILIO_TOKENS_ENCRYPTION_KEYS=" in before
+
+
+def test_without_credentials_it_makes_some_up_and_says_so(site: Path) -> None:
+    said = run(site, "manage.py", "setup_demo")
+    assert "The Twilio credentials are made up" in said
+    assert "demo, password " in said
+    assert "staff, password " in said
+    assert run(site, "manage.py", "setup_demo") == said
+    token = run(
+        site, "manage.py", "twilio_token", "demo", "--video", "A", "--chat", "support", "--voice"
+    )
+    assert token.count(".") == 2
+
+
+def test_it_imports_the_credentials_of_the_environment_or_of_a_file(site: Path) -> None:
+    run(site, "manage.py", "setup_demo")
+    secret = new_secret()
+    variables = {
+        "TWILIO_ACCOUNT_SID": sid("AC"),
+        "TWILIO_API_KEY": sid("SK"),
+        "TWILIO_API_SECRET": secret,
+    }
+    said = run(site, "manage.py", "setup_demo", **variables)
+    assert "Tokens are for the Twilio account “default”." in said
+    token = run(site, "manage.py", "twilio_token", "demo", "--video")
+    assert decoded(token.strip(), secret)["sub"] == sid("AC")
+
+    lines = [f"{name}={value}" for name, value in variables.items()]
+    (site / ".env").write_text("\n".join(lines))
+    assert "unchanged: API key" in run(site, "manage.py", "setup_demo")
+
+
+def test_half_set_credentials_are_an_error_that_names_what_is_missing(site: Path) -> None:
+    said = run(site, "manage.py", "setup_demo", ok=False, TWILIO_ACCOUNT_SID=sid("AC"))
+    assert "TWILIO_API_KEY, TWILIO_API_SECRET" in said
+
+
+def test_its_checks_find_nothing(site: Path) -> None:
+    assert "no issues" in run(site, "manage.py", "check")
+
+
+def test_its_pages_open_and_a_stranger_is_told_to_sign_in(site: Path) -> None:
+    run(site, "manage.py", "setup_demo")
+    answers = shell(
+        site,
+        "from django.contrib.auth.models import User\n"
+        "client = Client(headers={'host': 'localhost'})\n"
+        "print(client.get('/').status_code, client.get('/accounts/login/').status_code)\n"
+        "print(client.get('/twilio/tokens/').status_code)\n"
+        "client.force_login(User.objects.get(username='demo'))\n"
+        "print(client.get('/').status_code, client.get('/twilio/tokens/').status_code)\n"
+        "print(client.get('/admin/').status_code)\n",
+    )
+    assert answers.split() == ["200", "200", "401", "200", "200", "302"]
+
+
+def test_only_listed_origins_are_allowed(site: Path) -> None:
+    (site / ".env").write_text("CORS_ALLOWED_ORIGINS=https://app.example.com\n")
+    answers = shell(
+        site,
+        "for origin in ('https://app.example.com', 'https://evil.example.com'):\n"
+        "    headers = {'host': 'localhost', 'origin': origin}\n"
+        "    answer = Client(headers=headers).get('/twilio/tokens/')\n"
+        "    print(answer.get('Access-Control-Allow-Origin'))\n",
+    )
+    assert answers.split() == ["https://app.example.com", "None"]
