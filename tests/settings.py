@@ -12,6 +12,9 @@ env = environ.Env()
 
 SECRET_KEY = "tests"
 DATABASES = {"default": env.db("DATABASE_URL", default="sqlite://:memory:")}
+if "DATABASE_URL" in env:
+    # A name of our own: the usual ones may be those of another project on the same server.
+    DATABASES["default"]["TEST"] = {"NAME": f"test_twilio_tokens_{DATABASES['default']['NAME']}"}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -66,6 +66,8 @@ def test_a_restricted_resource_is_there_for_members_of_any_of_its_groups(
     assert Credentials(user).names(ChatService) == ["backstage", "support"]
     assert Credentials(superuser).find(ChatService, "backstage") is None
     assert Credentials(superuser).names(ChatService) == ["support"]
+    user.groups.set(Group.objects.all())
+    assert Credentials(user).names(ChatService) == ["backstage", "support"]
 
 
 def test_a_user_without_groups_is_a_member_of_none(

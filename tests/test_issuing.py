@@ -441,15 +441,18 @@ def test_the_record_says_who_got_what_for_how_long_but_not_the_token(
     issued = issue(user, Video("DailyStandup"), Chat(), ttl=60)
     record = IssuedToken.objects.values().get()
     assert issued.token not in str(record)
-    assert record.items() >= {
-        "jti": issued.jti,
-        "user_id": user.pk,
-        "identity": "anna",
-        "api_key_id": api_key.pk,
-        "grants": {"video": {"room": "DailyStandup"}, "chat": {"service_sid": sid("IS")}},
-        "issued_at": issued.issued_at,
-        "expires_at": issued.issued_at + timedelta(seconds=60),
-    }.items()
+    assert (
+        record.items()
+        >= {
+            "jti": issued.jti,
+            "user_id": user.pk,
+            "identity": "anna",
+            "api_key_id": api_key.pk,
+            "grants": {"video": {"room": "DailyStandup"}, "chat": {"service_sid": sid("IS")}},
+            "issued_at": issued.issued_at,
+            "expires_at": issued.issued_at + timedelta(seconds=60),
+        }.items()
+    )
     assert abs(timezone.now() - issued.issued_at) < timedelta(seconds=5)
 
 

@@ -4,10 +4,10 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, connection
 
 from twilio_tokens.credentials import Credentials
 from twilio_tokens.crypto import load_key_ring, seal
@@ -217,11 +217,14 @@ UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
         503,
     ),
     "bad request": ({"status": 400}, "Twilio's answer (HTTP 400) could not be understood.", 20001),
-    "no list": (
-        {"body": {"applicants": []}},
-        "Twilio's answer (HTTP 200) could not be understood.",
-        200,
-    ),
+    **{
+        f"{name} list": (
+            {"body": body},
+            "Twilio's answer (HTTP 200) could not be understood.",
+            200,
+        )
+        for name, body in {"no": {"x": []}, "not a": {"applications": {}}}.items()
+    },
     **{
         name: (
             fault,
@@ -354,10 +357,10 @@ def test_twilios_own_http_client_is_the_default_and_goes_through_the_sites_proxy
 
 # Once more, and where to
 
-IN_A_YEAR = formatdate(time.time() + 365 * 86_400, usegmt=True)
 
-
-@pytest.mark.parametrize("retry_after", [None, "0", "-1", "nan", "soon", IN_A_YEAR])
+@pytest.mark.parametrize(
+    "retry_after", [None, "0", "-1", "nan", "soon", "Fri, 31 Dec 2100 23:59:59 GMT"]
+)
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_passing_failure_is_repeated_once(
     status: int, retry_after: str | None, twilio: TwilioServer, known: Key, api_key: APIKey
@@ -836,6 +839,18 @@ def test_the_secret_is_in_no_finding_no_log_record_and_no_frame(
     }
     for form in (secret, b64encode(f"{api_key.sid}:{secret}".encode()).decode()):
         assert form not in text
+
+
+def test_a_database_that_fails_shows_no_secret_in_its_frames(
+    twilio: TwilioServer, known: Key, api_key: APIKey, secret: str
+) -> None:
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        raise DatabaseError("gone")
+
+    key = APIKey.objects.get()  # its account is read when it is needed
+    with connection.execute_wrapper(fail), pytest.raises(DatabaseError) as caught:
+        verify_key(key)
+    assert secret not in error_report(caught.value)
 
 
 def test_a_shared_http_client_does_not_keep_the_secret(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import binascii
 import hmac
 import json
+import re
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
@@ -12,25 +12,40 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from . import sids
 from .conf import LONGEST_TTL
 from .crypto import unseal
 from .exceptions import IdentityNotAllowed, InvalidToken, SecretUnavailable
 from .identity import RULES
-from .models import APIKey, IssuedToken
-
-#: A product's key in a token's grants, with the name of its identity rule and the error that an
-#: identity against the rule meets.
-IDENTITY_ERRORS = {
-    "video": ("video", 53200),
-    "voice": ("voice", 31105),
-    "chat": ("chat", 51003),
-    "data_sync": ("sync", 54351),
-}
+from .models import APIKey, IssuedToken, Outcome
 
 #: Tokens are a few hundred characters long.
 LONGEST_TOKEN = 16_384
+
+#: Objects within objects. A token of ours has four.
+DEEPEST = 20
+
+#: What a product's grant is called in tokens, with the name of its identity rule, and the errors
+#: that an identity against that rule and a missing one meet.
+IDENTITY_ERRORS = {
+    "video": ("video", 53200, 53200),
+    "voice": ("voice", 31105, 51007),
+    "chat": ("chat", 51003, 51007),
+    "data_sync": ("sync", 54351, 51007),
+}
+
+#: Where SIDs stand in the grants, of which kind they are, and whether Twilio needs them.
+GRANTED_SIDS = (
+    ("chat", "service_sid", sids.CHAT_SERVICE, True),
+    ("chat", "push_credential_sid", sids.PUSH_CREDENTIAL, False),
+    ("voice", "outgoing.application_sid", sids.TWIML_APP, False),
+    ("voice", "push_credential_sid", sids.PUSH_CREDENTIAL, False),
+    ("data_sync", "service_sid", sids.SIDKind("IS", gettext_lazy("a Sync service")), True),
+)
 
 
 @dataclass(frozen=True)
@@ -68,42 +83,85 @@ class DecodedToken:
 def decode(token: str) -> DecodedToken:
     """Decode a token, an expired or foreign one too. Raises ``InvalidToken`` if it is none."""
     signed, header, claims, signature = _parts("".join(token.split()))
-    key = _stored_key(claims)
-    holds = None if key is None else _signature_holds(key, signed, signature)
-    jti = claims.get("jti")
-    record = None
-    if isinstance(jti, str) and "\x00" not in jti:
-        record = IssuedToken.objects.select_related("user", "api_key").filter(jti=jti).first()
-    return DecodedToken(
-        header, claims, key, holds, record, list(_problems(header, claims, key, holds))
-    )
+    key, holds, record = _stored_key(claims), None, _record(claims)
+    if key is not None:
+        holds = _signature_holds(key, signed, signature)
+    problems = list(_problems(header, claims, key, holds))
+    return DecodedToken(header, claims, key, holds, record, problems)
 
 
 def _parts(token: str) -> tuple[bytes, dict[str, Any], dict[str, Any], bytes]:
-    parts = token.split(".")
-    if len(parts) != 3 or len(token) > LONGEST_TOKEN:
+    if not token:
+        raise InvalidToken(_("There is no token."))
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken(_("This is far longer than any Access Token."))
+    illegal = re.search(r"[^A-Za-z0-9_.-]", token)
+    if illegal:
         raise InvalidToken(
-            _("This is no Access Token: three parts with a point between them are expected.")
+            _(
+                "This is no Access Token: %(character)s is in none. Paste the token alone, without "
+                "quotation marks, braces or a name."
+            )
+            % {"character": ascii(illegal[0])}
+        )
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise InvalidToken(
+            _(
+                "This is no Access Token: three parts with a full stop between them are expected, "
+                "but it has %(count)d. Was it cut off?"
+            )
+            % {"count": len(parts)}
         )
     try:
         header, claims, signature = (
             urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts
         )
-        objects = json.loads(header), json.loads(claims)
-    except (binascii.Error, ValueError, RecursionError):
+        objects = _json_object(header), _json_object(claims)
+    except (ValueError, RecursionError):
         raise InvalidToken(
-            _("This is no Access Token: its parts are not JSON in base64. Was it cut off?")
+            _(
+                "This is no Access Token: its parts are not JSON objects in base64. Was it cut off "
+                "or changed?"
+            )
         ) from None
-    if not all(isinstance(each, dict) for each in objects):
-        raise InvalidToken(_("This is no Access Token: its parts are not JSON objects."))
     return ".".join(parts[:2]).encode(), *objects, signature
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    """Raises ``ValueError``, or ``RecursionError``, for anything else."""
+    value = json.loads(data.decode(), parse_constant=_refuse_constant)
+    if not isinstance(value, dict) or not _is_flat(value, DEEPEST):
+        raise ValueError("no object that a token has")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is Python, not JSON")
+
+
+def _is_flat(value: Any, levels: int) -> bool:
+    """What is nested deeper can be read, but hardly shown."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return levels > 0 and all(_is_flat(each, levels - 1) for each in value)
 
 
 def _stored_key(claims: Mapping[str, Any]) -> APIKey | None:
     issuer = claims.get("iss")
-    if not isinstance(issuer, str) or "\x00" in issuer:
+    if _sid_problem(sids.API_KEY, issuer):
         return None
     return APIKey.objects.select_related("account").filter(sid=issuer).first()
+
+
+def _record(claims: Mapping[str, Any]) -> IssuedToken | None:
+    jti = claims.get("jti")
+    # Not every text can be looked up in every database.
+    if not isinstance(jti, str) or not re.fullmatch(r"[!-~]{1,64}", jti):
+        return None
+    return IssuedToken.objects.select_related("user", "api_key").filter(jti=jti).first()
 
 
 def _signature_holds(key: APIKey, signed: bytes, signature: bytes) -> bool | None:
@@ -112,6 +170,9 @@ def _signature_holds(key: APIKey, signed: bytes, signature: bytes) -> bool | Non
     except SecretUnavailable:
         return None
     return hmac.compare_digest(hmac.digest(secret.encode(), signed, "sha256"), signature)
+
+
+# What Twilio would not like, by its numbers: https://www.twilio.com/docs/api/errors
 
 
 def _problems(
@@ -124,7 +185,7 @@ def _problems(
     yield from _issuer_problems(claims, key)
     if signature_holds is False:
         yield Problem(
-            20107, _("The signature does not hold: another secret signed it, or it was changed.")
+            20107, _("The signature does not hold: another secret made it, or it was changed.")
         )
     yield from _time_problems(claims)
     grants = claims.get("grants")
@@ -132,78 +193,104 @@ def _problems(
         yield Problem(20106, _("It grants nothing: a product's grant is missing."))
     else:
         yield from _grant_problems(grants)
+        yield from _identity_problems(grants)
 
 
 def _header_problems(header: Mapping[str, Any]) -> Iterator[Problem]:
     expected = {"typ": "JWT", "alg": "HS256", "cty": "twilio-fpa;v=1"}
     for name, value in expected.items():
         if header.get(name) != value:
-            yield Problem(
-                20102, _("The header's %(name)s is not %(value)s.") % {"name": name, "value": value}
-            )
+            message = _("The header's “%(name)s” is not “%(value)s”.")
+            yield Problem(20102, message % {"name": name, "value": value})
     if header.get("twr", "us1") != "us1":
-        yield Problem(20102, _("The header names another region than US1."))
+        yield Problem(51007, _("The header names another region (“twr”) than US1."))
 
 
 def _issuer_problems(claims: Mapping[str, Any], key: APIKey | None) -> Iterator[Problem]:
-    if key is None:
-        yield Problem(
-            20103,
-            _("Its issuer is no API key that is stored here, so the signature cannot be checked."),
+    issuer = _sid_problem(sids.API_KEY, claims.get("iss"))
+    subject = _sid_problem(sids.ACCOUNT, claims.get("sub"))
+    if issuer:
+        yield Problem(20103, _("Its issuer (“iss”): %(problem)s") % {"problem": issuer})
+    elif key is None:
+        message = _(
+            "Its issuer is no API key that is stored here. Twilio takes the token only if it knows "
+            "that key; the signature could not be checked."
         )
-    elif claims.get("sub") != key.account.sid:
-        yield Problem(
-            20103,
-            _("It is for another account than %(account)s, to which its API key belongs.")
-            % {"account": key.account.sid},
-        )
+        yield Problem(20103, message)
+    elif key.check_outcome == Outcome.REFUSED:
+        message = _("Twilio refused its API key at the last check: %(message)s")
+        yield Problem(20103, message % {"message": key.check_message})
+    if subject:
+        yield Problem(20103, _("Its subject (“sub”): %(problem)s") % {"problem": subject})
+    elif key is not None and claims["sub"] != key.account.sid:
+        message = _("It is for another account than %(account)s, to which its API key belongs.")
+        yield Problem(20103, message % {"account": key.account.sid})
 
 
 def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
     now = time.time()
-    issued_at, expires_at, not_before = (
-        _seconds(claims.get(name)) for name in ("iat", "exp", "nbf")
+    for name, code in (("iat", 20101), ("nbf", 20101), ("exp", 20104)):
+        if name in claims and _seconds(claims[name]) is None:
+            message = _("“%(name)s” is no point in time: seconds since 1970, as a number.")
+            yield Problem(code, message % {"name": name})
+    issued_at, not_before, expires_at = (
+        _seconds(claims.get(name)) for name in ("iat", "nbf", "exp")
     )
-    if expires_at is None:
-        yield Problem(20104, _("It does not say when it expires."))
-    elif expires_at <= now:
-        yield Problem(20104, _("It has expired."))
-    start = issued_at if issued_at is not None else not_before
-    if expires_at is not None and expires_at - (now if start is None else start) > LONGEST_TTL:
-        yield Problem(20157, _("It lives longer than 24 hours."))
+    if "exp" not in claims:
+        yield Problem(20104, _("It does not say when it expires (“exp”)."))
+    if expires_at is not None:
+        start = next((each for each in (issued_at, not_before) if each is not None), now)
+        if expires_at <= now:
+            yield Problem(20104, _("It has expired."))
+        if expires_at - start > LONGEST_TTL:
+            yield Problem(20157, _("It lives longer than 24 hours."))
     if max(issued_at or 0, not_before or 0) > now:
         yield Problem(20105, _("It is not valid yet: was the clock of its server fast?"))
 
 
 def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
-    identity = grants.get("identity")
     for product, grant in grants.items():
-        if product == "identity":
+        if product != "identity" and not isinstance(grant, dict):
+            message = _("The grant %(product)s is no object.")
+            yield Problem(20106, message % {"product": ascii(product)})
+    for product, path, kind, is_needed in GRANTED_SIDS:
+        value = grants.get(product)
+        if not isinstance(value, dict):
             continue
-        if not isinstance(grant, dict):
-            yield Problem(
-                20106, _("The grant for %(product)s is no object.") % {"product": product}
-            )
-        elif product in ("chat", "data_sync") and not grant.get("service_sid"):
-            yield Problem(
-                20106, _("The grant for %(product)s names no service.") % {"product": product}
-            )
-        if product in IDENTITY_ERRORS:
-            rule, code = IDENTITY_ERRORS[product]
-            if not isinstance(identity, str) or not identity:
-                yield Problem(
-                    code, _("It has no identity, which %(product)s needs.") % {"product": product}
-                )
-            else:
-                try:
-                    RULES[rule].check(identity)
-                except IdentityNotAllowed as error:
-                    yield Problem(code, error.message)
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        problem = _sid_problem(kind, value)
+        if problem and (is_needed or value is not None):
+            message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
+            yield Problem(20106, message % {"product": product, "path": path, "problem": problem})
+
+
+def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
+    identity = grants.get("identity")
+    for product, (rule, code_of_illegal, code_of_missing) in IDENTITY_ERRORS.items():
+        if product not in grants:
+            continue
+        if not isinstance(identity, str) or not identity:
+            message = _("It has no identity, which %(product)s needs.")
+            yield Problem(code_of_missing, message % {"product": RULES[rule].label})
+            continue
+        try:
+            RULES[rule].check(identity)
+        except IdentityNotAllowed as error:
+            yield Problem(code_of_illegal, error.message)
+
+
+def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:
+    try:
+        kind.validate(value if isinstance(value, str) else "")
+    except ValidationError as error:
+        return str(error.messages[0])
+    return None
 
 
 def _seconds(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number else None
+    """A number that can be reckoned with, unlike true or 1e999."""
+    return float(value) if type(value) in (int, float) and abs(value) < 1e15 else None
 
 
 def _moment(value: Any) -> datetime | None:

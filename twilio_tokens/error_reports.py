@@ -50,7 +50,7 @@ class TokenFilter(PostedSecretFilter):
     """For pages that show live tokens. Any variable may hold a token, or the parts of one."""
 
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
-        return {name: self.cleansed_substitute for name in (request.POST if request else ())}
+        return dict.fromkeys(request.POST if request else (), self.cleansed_substitute)
 
     def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
         return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]

@@ -81,8 +81,9 @@ def issue_access_token(
     """Issue one Twilio Access Token to ``user``, and record it.
 
     ``ttl`` is in seconds, from 1 to ``TWILIO_TOKENS_MAX_TTL``; by default the longest default
-    of the products. ``issued_by`` is the user who asks, where that is another. Raises a ``TwilioTokensError``. Inside a transaction that is rolled back
-    afterwards the record is lost, and the token should not be handed out.
+    of the products. ``issued_by`` is who asked for it, where that is not ``user``. Raises a
+    ``TwilioTokensError``. Inside a transaction that is rolled back afterwards the record is
+    lost, and the token should not be handed out.
     """
     try:
         return _issue(user, grants, ttl, issued_by)

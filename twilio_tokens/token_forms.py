@@ -16,6 +16,7 @@ from django.core.exceptions import (
     ObjectDoesNotExist,
     ValidationError,
 )
+from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -34,11 +35,18 @@ from .issuing import IssuedAccessToken, issue_access_token
 from .models import Resource
 
 
+class _WriteOnly(forms.Textarea):
+    def format_value(self, value: Any) -> None:
+        return None
+
+
 class DecodeForm(forms.Form):
+    fieldsets = ((None, {"fields": ("token",)}),)
+
     token = forms.CharField(
         label=_("Token"),
         help_text=_("Begins with eyJ. It is neither stored nor logged nor shown again."),
-        widget=forms.Textarea(
+        widget=_WriteOnly(
             attrs={
                 "rows": 6,
                 "class": "vLargeTextField",
@@ -79,7 +87,7 @@ class TestTokenForm(forms.Form):
         self.issued: IssuedAccessToken | None = None
         for product, grant in registered().items():
             self.fields[product] = forms.BooleanField(
-                label=product_label(product),
+                label=gettext("Grant %(product)s") % {"product": product_label(product)},
                 required=False,
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
@@ -99,18 +107,20 @@ class TestTokenForm(forms.Form):
             )
             for product, grant in registered().items()
         ]
-        return [(None, {"fields": ["username", "ttl"]}), *products]
+        return [(_("For whom, and how long"), {"fields": ["username", "ttl"]}), *products]
 
     def issue(self, *, issued_by: Any) -> bool:
         """Issue the token that a valid form asks for; or else say in its errors why not."""
         values = self.cleaned_data
         try:
-            self.issued = issue_access_token(
-                user=values["username"],
-                grants=self._grants(),
-                ttl=values["ttl"],
-                issued_by=issued_by,
-            )
+            # A record that cannot be written leaves the page's transaction usable.
+            with transaction.atomic():
+                self.issued = issue_access_token(
+                    user=values["username"],
+                    grants=self._grants(),
+                    ttl=values["ttl"],
+                    issued_by=issued_by,
+                )
         except InvalidGrant as error:
             self.add_error(self._field_of(error), error.message)
         except (IdentityNotAllowed, NotAuthenticated) as error:
@@ -122,11 +132,10 @@ class TestTokenForm(forms.Form):
         return self.issued is not None
 
     def clean_username(self) -> Any:
-        users: Any = get_user_model()._default_manager
-        try:
-            return users.get_by_natural_key(self.cleaned_data["username"])
-        except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError):
-            raise ValidationError(_("There is no such user."), code="does_not_exist") from None
+        user = user_named(self.cleaned_data["username"])
+        if user is None:
+            raise ValidationError(_("There is no such user."), code="does_not_exist")
+        return user
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""
@@ -158,6 +167,15 @@ class TestTokenForm(forms.Form):
                 "products."
             ) % {"max": settings.max_ttl}
         return ""
+
+
+def user_named(username: str) -> Any | None:
+    """The user of that username, whatever field of a site's own user model that is."""
+    users: Any = get_user_model()._default_manager
+    try:
+        return users.get_by_natural_key(username)
+    except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError, ValidationError):
+        return None
 
 
 def product_label(product: str) -> str:
@@ -213,7 +231,7 @@ _LABELS = {
     "app": _("TwiML app"),
     "incoming": _("Incoming calls"),
     "push_credential": _("Push credential"),
-    "params": _("Parameters"),
+    "params": _("Parameters (JSON)"),
 }
 
 

@@ -10,8 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -77,26 +76,26 @@ def verify_resource(resource: ChatService | TwiMLApp | PushCredential) -> Findin
     """Whether its account has it. Raises ``NotConfigured`` or ``SecretUnavailable``."""
     account = resource.account
     answer = _requests_of(account).get(_url_of(resource))
-    if answer.is_refusal:
+    if answer.says(401, 403):
         message = _("Twilio refuses the account's API key, so this was not looked up. Check it.")
         return answer.refused("account", message)
-    if answer.is_not_found:
+    if answer.says(404):
         message = _(
             "Account %(account)s has no %(kind)s with this SID in region US1. Was it deleted, or "
             "copied from another account or another product?"
         ) % {"account": account.sid, "kind": resource._meta.verbose_name}
         return answer.refused("sid", message)
-    owner = answer.text("account_sid")
-    if not answer.is_good or answer.text("sid") != resource.sid or not owner:
+    found = _texts(answer.data)
+    if not answer.says(200) or found.get("sid") != resource.sid or not found.get("account_sid"):
         return answer.unreachable()
-    if owner != account.sid:
-        message = _("This belongs to another account, %(owner)s.") % {"owner": owner}
+    if found["account_sid"] != account.sid:
+        message = _("This belongs to another account, %(account_sid)s.") % found
         return Finding(Outcome.REFUSED, message, field="account")
-    platform = answer.text("type")
-    if isinstance(resource, PushCredential) and platform not in ("", resource.platform):
-        message = _("At Twilio this credential is for %(platform)s.") % {"platform": platform}
+    platform = getattr(resource, "platform", None)
+    if platform and found.get("type", platform) != platform:
+        message = _("At Twilio this credential is for %(type)s.") % found
         return Finding(Outcome.REFUSED, message, field="platform")
-    name = answer.text("friendly_name") or resource.sid
+    name = found.get("friendly_name") or resource.sid
     return Finding(Outcome.VERIFIED, _("Twilio knows it as “%(name)s”.") % {"name": name})
 
 
@@ -107,19 +106,21 @@ def list_chat_services(account: Account) -> list[Listed]:
 
 def list_twiml_apps(account: Account) -> list[Listed]:
     """All of them. Raises ``ListingFailed``, ``NotConfigured`` or ``SecretUnavailable``."""
-    return _list(account, _applications_url(API, account.sid, page_size=1000), "applications")
+    return _list(account, _apps_url(API, account.sid, page_size=1000), "applications")
 
 
 # What the answers mean
 
 
 def _verify_key(requests: _Requests) -> Finding:
-    answer = requests.get(_applications_url(API, requests.account_sid))
-    if answer.is_good and "applications" in answer.data:
+    answer = requests.get(_apps_url(API, requests.account_sid))
+    if answer.says(200) and isinstance(answer.data.get("applications"), list):
         return Finding(Outcome.VERIFIED, _("Twilio accepts this key for its account, in US1."))
-    if answer.is_refusal:
-        return _why_unauthorized(requests, answer) if answer.status == 401 else _forbidden(answer)
-    if answer.is_not_found:
+    if answer.says(401):
+        return _why_unauthorized(requests, answer)
+    if answer.says(403):
+        return _not_permitted(answer)
+    if answer.says(404):
         message = _("Twilio has no account %(account)s.") % {"account": requests.account_sid}
         return answer.refused("account", message)
     return answer.unreachable()
@@ -128,15 +129,16 @@ def _verify_key(requests: _Requests) -> Finding:
 def _why_unauthorized(requests: _Requests, answer: _Answer) -> Finding:
     """Error 20003 says nothing of the reason: look where else the key is known."""
     for region, host in OTHER_REGIONS.items():
-        if requests.get(_applications_url(host, requests.account_sid)).is_good:
+        if requests.get(_apps_url(host, requests.account_sid)).says(200):
             message = _(
                 "This is a key of region %(region)s. Access Tokens for Video work only with a key "
                 "of region US1: make one in the Twilio Console."
             ) % {"region": region.upper()}
             return answer.refused("sid", message)
-    owner = requests.get(f"{CONVERSATIONS}/v1/Configuration").text("account_sid")
+    configuration = requests.get(f"{CONVERSATIONS}/v1/Configuration")
+    owner = _texts(configuration.data).get("account_sid") if configuration.says(200) else None
     if owner == requests.account_sid:
-        return _forbidden(answer)
+        return _not_permitted(answer)
     if owner:
         message = _("This key belongs to another account, %(owner)s.") % {"owner": owner}
         return answer.refused("account", message)
@@ -149,7 +151,7 @@ def _why_unauthorized(requests: _Requests, answer: _Answer) -> Finding:
     return answer.refused("secret", message)
 
 
-def _forbidden(answer: _Answer) -> Finding:
+def _not_permitted(answer: _Answer) -> Finding:
     message = _(
         "Twilio knows this key, but does not let it see the account's TwiML apps. It is probably a "
         "Restricted key, which cannot sign Access Tokens: make a Standard key. Or the account is "
@@ -159,19 +161,16 @@ def _forbidden(answer: _Answer) -> Finding:
 
 
 def _list(account: Account, url: str, name: str) -> list[Listed]:
-    found: dict[str, Listed] = {}  # by SID: one made meanwhile moves others to the next page
+    found: dict[str, Listed] = {}  # by SID: one made meanwhile moves another to the next page
     for page in _pages(_requests_of(account), url):
         items = page.get(name)
-        if not isinstance(items, list):
-            raise ListingFailed(_("Twilio's list could not be understood."))
-        for item in items:
-            each = {key: _text(value) for key, value in item.items()} if _is_object(item) else {}
-            if not each.get("sid"):
+        for item in items if isinstance(items, list) else [None]:
+            each = _texts(item)
+            if not each.get("sid") or not each.get("account_sid"):
                 raise ListingFailed(_("Twilio's list could not be understood."))
-            if each.get("account_sid") != account.sid:
+            if each["account_sid"] != account.sid:
                 raise ListingFailed(
-                    _("Twilio lists what belongs to another account, %(owner)s. Check the API key.")
-                    % {"owner": each.get("account_sid")}
+                    _("The account's API key belongs to another account, %(account_sid)s.") % each
                 )
             found[each["sid"]] = Listed(each["sid"], each.get("friendly_name", ""))
     return list(found.values())
@@ -184,23 +183,22 @@ def _pages(requests: _Requests, url: str | None) -> Iterator[Mapping[str, Any]]:
             raise ListingFailed(_("Twilio's list does not end; nothing was taken from it."))
         seen.add(url)
         answer = requests.get(url)
-        if answer.is_refusal:
+        if answer.says(401, 403):
             message = _("Twilio refuses the account's API key. Check it.")
             raise ListingFailed(answer.refused("account", message).message)
-        if not answer.is_good:
+        if not answer.says(200):
             raise ListingFailed(answer.unreachable().message)
         yield answer.data
         url = _next_page(url, answer.data)
 
 
-def _next_page(url: str, data: Mapping[str, Any]) -> str | None:
-    """The one kind of API has an address in ``meta``, the other a path beside the items."""
-    meta = data.get("meta")
-    following = meta.get("next_page_url") if _is_object(meta) else data.get("next_page_uri")
+def _next_page(url: str, page: Mapping[str, Any]) -> str | None:
+    """The 2010 API has a path beside the items, the younger ones an address in ``meta``."""
+    following = page.get("next_page_uri") or _texts(page.get("meta")).get("next_page_url")
     if not following:
         return None
     try:
-        address = urljoin(url, _text(following))
+        address = urljoin(url, str(following))
         is_same_host = urlsplit(address)[:2] == urlsplit(url)[:2]
     except ValueError:
         is_same_host = False
@@ -214,26 +212,16 @@ def _next_page(url: str, data: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class _Answer:
-    """``status`` 0 means that nobody answered; ``data`` is empty for anything but JSON objects."""
+    """``data`` is empty for anything but JSON objects; ``status`` is 0 where nobody answered."""
 
     status: int
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any]
     retry_after: str = ""
     failure: str = ""
 
-    @property
-    def is_good(self) -> bool:
-        return self.status == 200 and bool(self.data)
-
-    # A proxy's page about its own refusals is HTML.
-
-    @property
-    def is_refusal(self) -> bool:
-        return self.status in (401, 403) and bool(self.data)
-
-    @property
-    def is_not_found(self) -> bool:
-        return self.status == 404 and bool(self.data)
+    def says(self, *statuses: int) -> bool:
+        """Whether Twilio says so. What a proxy has to say is no JSON."""
+        return self.status in statuses and bool(self.data)
 
     @property
     def code(self) -> int | None:
@@ -241,14 +229,15 @@ class _Answer:
         is_code = type(code) is int and 0 < code < 1_000_000
         return code if is_code else self.status or None
 
-    def text(self, name: str) -> str:
-        return _text(self.data.get(name))
-
+    @property
     def wait(self) -> float | None:
         """Seconds until the request may be repeated; None if it should not be."""
         if self.status != 429 and self.status < 500:
             return None
-        wait = _seconds(self.retry_after)
+        try:
+            wait = max(0.0, float(self.retry_after))
+        except ValueError:
+            return 0  # it may be a date, but is not with Twilio
         return wait if wait <= LONGEST_WAIT else None
 
     def refused(self, field: str, message: str) -> Finding:
@@ -282,26 +271,25 @@ class _Requests:
 
     def get(self, url: str) -> _Answer:
         answer = self._get_once(url)
-        wait = answer.wait()
-        if wait is not None:
-            time.sleep(wait)
+        if answer.wait is not None:
+            time.sleep(answer.wait)
             answer = self._get_once(url)
         return answer
 
     def _get_once(self, url: str) -> _Answer:
         try:
             response = self._send(url)
-            status, text = int(response.status_code), response.text
-            retry_after = (response.headers or {}).get("Retry-After") or ""
+            status, text = int(response.status_code), response.text or ""
+            retry_after = str((response.headers or {}).get("Retry-After", ""))
         except ImproperlyConfigured as error:
-            return _Answer(0, failure=str(error))
+            return _Answer(0, {}, failure=str(error))
         except Exception as error:  # noqa: BLE001 - whatever a client raises, its frames hold the secret
-            return _Answer(0, failure=f"{type(error).__name__}.")
+            return _Answer(0, {}, failure=f"{type(error).__name__}.")
         try:
             data = json.loads(text)
-        except (TypeError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             data = None
-        return _Answer(status, data if _is_object(data) else {}, retry_after)
+        return _Answer(status, data if isinstance(data, dict) else {}, retry_after)
 
     def _send(self, url: str) -> Any:
         http_client = self._client.http_client
@@ -309,7 +297,7 @@ class _Requests:
             timeout = getattr(http_client, "timeout", None) or TIMEOUT
             return self._client.request("GET", url, timeout=timeout)
         finally:
-            # Twilio's client keeps its last request, and so the secret; a site may share it.
+            # Twilio's class keeps its last request, credentials included; a site may share it.
             http_client._test_only_last_request = None
 
     @cached_property
@@ -319,25 +307,25 @@ class _Requests:
             *self._credentials,
             self.account_sid,
             http_client=make_http_client(),
-            # Instead of the process's: there TWILIO_REGION and TWILIO_EDGE divert the requests.
+            # Instead of the process's, in which TWILIO_REGION and TWILIO_EDGE divert requests.
             environment={"TWILIO_REGION": "", "TWILIO_EDGE": ""},
         )
 
 
 def _requests_with(key: APIKey) -> _Requests:
-    account_sid = key.account.sid  # a query, which may fail, before the plaintext is there
+    account_sid = key.account.sid  # a query may fail, and must not while the plaintext is here
     return _Requests(account_sid, key.sid, unseal(key.secret, row=key.id, sid=key.sid))
 
 
 def _requests_of(account: Account) -> _Requests:
-    # Not from the process's memory: a check must know the key that was saved a moment ago.
+    # Not the remembered one: a check must know the key that was saved a moment ago.
     key = APIKey.objects.select_related("account").newest_active(account.pk)
     if key is None:
         raise NotConfigured(f"Account {account.sid} has no active API key.")
     return _requests_with(key)
 
 
-def _applications_url(host: str, account_sid: str, *, page_size: int = 1) -> str:
+def _apps_url(host: str, account_sid: str, *, page_size: int = 1) -> str:
     return f"{host}/2010-04-01/Accounts/{account_sid}/Applications.json?PageSize={page_size}"
 
 
@@ -349,22 +337,8 @@ def _url_of(resource: ChatService | TwiMLApp | PushCredential) -> str:
     return f"{API}/2010-04-01/Accounts/{resource.account.sid}/Applications/{resource.sid}.json"
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _text(value: Any) -> str:
-    """Text of Twilio's, fit for any database and any page; empty for what is no text."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "", value) if _is_text(value) else ""
-
-
-def _seconds(retry_after: str) -> float:
-    """What a Retry-After header asks for, as a number or as a date; 0 where it cannot be read."""
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
+def _texts(value: Any) -> dict[str, str]:
+    """The texts in a JSON object of Twilio's, without what no database and no page takes."""
+    items = value.items() if isinstance(value, Mapping) else ()
+    unfit = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+    return {name: re.sub(unfit, "", text) for name, text in items if isinstance(text, str)}

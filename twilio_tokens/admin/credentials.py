@@ -212,12 +212,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         fields = ["account", "name", "sid", "region", "secret", "is_active"]
         if _replaced(request) is not None:
             fields = ["name", "sid", "region", "secret"]
-        may_save = (
-            self.has_add_permission(request)
-            if obj is None
-            else self.has_change_permission(request, obj)
-        )
-        if self.check_on_save and may_save and self.has_verify_permission(request):
+        if self.may_check_on_save(request, obj):
             fields.append("check_with_twilio")
         state = [(_("State"), {"fields": self.shown_only})]
         return [(None, {"fields": fields}), *(state if obj is not None else [])]
@@ -230,7 +225,18 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         form.replaced = _replaced(request)
+        if not self.may_check_on_save(request, obj):
+            # What is not shown must not be posted either.
+            form.base_fields.pop("check_with_twilio", None)
         return form
+
+    def may_check_on_save(self, request: HttpRequest, obj: Any) -> bool:
+        may_save = (
+            self.has_add_permission(request)
+            if obj is None
+            else self.has_change_permission(request, obj)
+        )
+        return self.check_on_save and may_save and self.has_verify_permission(request)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         replaced = _replaced(request)

@@ -1,25 +1,120 @@
-"""The audit of issued tokens."""
+"""The audit of issued tokens, with a page to issue one for a test and a page to decode one."""
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.helpers import AdminForm
+from django.contrib.admin.utils import quote
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from twilio_tokens.models import IssuedToken
+from twilio_tokens.admin.audit_list import (
+    AuditList,
+    CappedPaginator,
+    KeyFilter,
+    ProductFilter,
+    StateFilter,
+    UserFilter,
+)
+from twilio_tokens.admin.sdk_notes import clock, sdk_notes
+from twilio_tokens.decoding import DecodedToken, decode
+from twilio_tokens.error_reports import hide_tokens
+from twilio_tokens.exceptions import InvalidToken
+from twilio_tokens.models import APIKey, IssuedToken
+from twilio_tokens.token_forms import DecodeForm, TestTokenForm, user_named
+
+#: Cells of a CSV file that begin so are formulas to a spreadsheet.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+CSV_COLUMNS = (
+    "jti",
+    "issued_at",
+    "expires_at",
+    "identity",
+    "user",
+    "products",
+    "grants",
+    "api_key_name",
+    "api_key_sid",
+    "account_sid",
+    "issued_by",
+)
 
 
 @admin.register(IssuedToken)
 class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("issued_at", "identity", "user", "products", "api_key", "expires_at", "is_live")
-    # No date_hierarchy: it fails on a MariaDB without tables of time zones.
-    list_filter = ("issued_at", "api_key")
-    list_select_related = ("user", "api_key")
+    list_display = (
+        "issued_at",
+        "is_live",
+        "identity",
+        "user_in_list",
+        "products",
+        "key_in_list",
+        "expires_at",
+    )
+    list_filter = (StateFilter, ProductFilter, KeyFilter, UserFilter, "issued_at")
+    date_hierarchy = "issued_at"
     search_fields = ("identity", "jti")
-    fields = ("jti", "user", "identity", "api_key", "grants", "issued_at", "expires_at")
+    search_help_text = _("The beginning of an identity, a whole token ID (jti) or username.")
+    actions = ("export_csv",)
+
+    # A million rows: nothing here counts, sorts or searches all of them.
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by = ("issued_at", "expires_at")
+
+    class Media:
+        css = {"all": ("twilio_tokens/admin/console.css",)}
+
+    # The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[AuditList]:
+        return AuditList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Identities may have spaces: the whole term is looked for, where an index finds it."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        # MariaDB has an index for the one, PostgreSQL for the other.
+        identity = Q(identity__istartswith=term, identity__startswith=term)
+        found = identity | Q(jti=term)
+        user = user_named(term)
+        if user is not None:
+            found |= Q(user=user)
+        return queryset.filter(found), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        context = {"may_issue_test_token": self.has_issue_test_token_permission(request)}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    @admin.display(description=_("user"), empty_value="-")
+    def user_in_list(self, record: IssuedToken) -> str | None:
+        return _filter_link("user__id__exact", record.user_id, record.user)
+
+    @admin.display(description=_("API key"))
+    def key_in_list(self, record: IssuedToken) -> str | None:
+        return _filter_link("api_key__id__exact", record.api_key_id, record.api_key.name)
 
     @admin.display(description=_("products"))
     def products(self, record: IssuedToken) -> str:
@@ -29,6 +124,52 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def is_live(self, record: IssuedToken) -> bool:
         return record.expires_at > timezone.now()
 
+    @admin.action(
+        description=_("Export selected %(verbose_name_plural)s as CSV"), permissions=["view"]
+    )
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
+        response = StreamingHttpResponse(_csv(queryset), content_type="text/csv; charset=utf-8")
+        name = f"issued-tokens-{timezone.now():%Y-%m-%d}.csv"
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
+
+    # One record
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Django makes every related row a link, also one that may not be followed."""
+
+        def shown(name: str, model: type[Model]) -> str:
+            return name if self._may_view(request, model) else f"{name}_name"
+
+        user = get_user_model()
+        people = (shown("user", user), shown("issued_by", user))
+        times = ("is_live", "issued_at", "expires_at")
+        return [
+            (None, {"fields": ("jti", "identity", *people)}),
+            (_("Validity"), {"fields": (*times, shown("api_key", APIKey))}),
+            (_("Grants"), {"fields": ("granted",)}),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = (name for _title, each in self.get_fieldsets(request) for name in each["fields"])
+        return tuple(fields)
+
+    @admin.display(description=_("user"))
+    def user_name(self, record: IssuedToken) -> str:
+        return str(record.user or self.get_empty_value_display())
+
+    @admin.display(description=_("issued by"))
+    def issued_by_name(self, record: IssuedToken) -> str:
+        return str(record.issued_by or self.get_empty_value_display())
+
+    @admin.display(description=_("API key"))
+    def api_key_name(self, record: IssuedToken) -> str:
+        return str(record.api_key)
+
+    @admin.display(description=_("grants"))
+    def granted(self, record: IssuedToken) -> str:
+        return format_html('<pre class="twilio-json">{}</pre>', pretty(record.grants))
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -37,3 +178,164 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_issue_test_token_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("twilio_tokens.issue_test_token")
+
+    def _may_view(self, request: HttpRequest, model: type[Model]) -> bool:
+        try:
+            return self.admin_site.get_model_admin(model).has_view_permission(request)
+        except NotRegistered:
+            return False
+
+    # The pages
+
+    def get_urls(self) -> list[Any]:
+        pages = {"test": self.test_view, "decode": self.decode_view}
+        return [
+            path(
+                f"{name}/",
+                hide_tokens(self.admin_site.admin_view(view)),
+                name=f"twilio_tokens_issuedtoken_{name}",
+            )
+            for name, view in pages.items()
+        ] + super().get_urls()
+
+    def test_view(self, request: HttpRequest) -> TemplateResponse:
+        """Issues a token, as its user would get it, for a member of staff who tries it."""
+        if not self.has_issue_test_token_permission(request):
+            raise PermissionDenied
+        form = TestTokenForm(request.POST if request.method == "POST" else None)
+        context: dict[str, Any] = {"submit": _("Issue the token")}
+        if form.is_valid() and form.issue(issued_by=request.user):
+            assert form.issued is not None
+            seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
+            context |= {
+                "issued": form.issued,
+                "notes": sdk_notes(form.issued),
+                "seconds": int(seconds),
+                **self._decoded(request, decode(form.issued.token)),
+            }
+        return self._page(request, "test_token", form, _("Issue a test token"), context)
+
+    def decode_view(self, request: HttpRequest) -> TemplateResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = DecodeForm(request.POST if request.method == "POST" else None)
+        context: dict[str, Any] = {"submit": _("Decode")}
+        if form.is_valid():
+            try:
+                context |= self._decoded(request, decode(form.cleaned_data["token"]))
+            except InvalidToken as error:
+                form.add_error("token", error.message)
+        return self._page(request, "decode_token", form, _("Decode a token"), context)
+
+    def _page(
+        self, request: HttpRequest, template: str, form: Any, title: Any, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """A page of its own, drawn as the admin's pages for one record."""
+        request.current_app = self.admin_site.name
+        return TemplateResponse(
+            request,
+            f"admin/twilio_tokens/issuedtoken/{template}.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": title,
+                "original": title,
+                "opts": self.opts,
+                "has_view_permission": self.has_view_permission(request),
+                "adminform": AdminForm(form, form.fieldsets, {}, model_admin=self),
+                "errors": form.errors,
+                "media": self.media + forms.Media(js=["twilio_tokens/admin/tokens.js"]),
+                **context,
+            },
+        )
+
+    def _decoded(self, request: HttpRequest, decoded: DecodedToken) -> dict[str, Any]:
+        """What ``decoded.html`` shows. A token may hold what no page can."""
+        return {
+            "decoded": decoded,
+            "header": pretty(decoded.header),
+            "claims": pretty(decoded.claims),
+            "moments": list(_moments(decoded)),
+            "problems": [(each.code, _printable(each.message)) for each in decoded.problems],
+            "key_url": self._url(request, decoded.api_key),
+            "record_url": self._url(request, decoded.record),
+        }
+
+    def _url(self, request: HttpRequest, row: Model | None) -> str:
+        if row is None or not self._may_view(request, type(row)):
+            return ""
+        name = f"{self.admin_site.name}:{row._meta.app_label}_{row._meta.model_name}_change"
+        return reverse(name, args=[quote(row.pk)])
+
+
+def pretty(data: Any) -> str:
+    """JSON for people. Raises ``InvalidToken`` where it is nested too deep to be drawn."""
+    try:
+        return _printable(json.dumps(data, indent=2, ensure_ascii=False))
+    except RecursionError:
+        raise InvalidToken(gettext("It is nested too deep to be shown.")) from None
+
+
+def _printable(text: str) -> str:
+    """Without lone surrogates, which no encoding has."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
+    """The token's dates: a label, the date, and how far away it is."""
+    now = timezone.now()
+    for label, moment in (
+        (gettext("Issued"), decoded.issued_at),
+        (gettext("Not valid before"), decoded.not_before),
+        (gettext("Expires"), decoded.expires_at),
+    ):
+        if moment is None:
+            continue
+        try:
+            shown = clock(moment)
+        except OverflowError:  # the first or last day that Python knows, in another time zone
+            continue
+        distance = _("in %(time)s") if moment > now else _("%(time)s ago")
+        time = timeuntil(moment, now) if moment > now else timesince(moment, now)
+        yield label, shown, distance % {"time": time}
+
+
+def _filter_link(parameter: str, value: Any, row: Any) -> str | None:
+    """To the list of this row's tokens."""
+    if row is None:
+        return None
+    return format_html('<a href="?{}">{}</a>', urlencode({parameter: value}), row)
+
+
+# The export
+
+
+class _Echo:
+    """A file for the writer of CSV that hands back each line."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(records: QuerySet[Any]) -> Iterator[str]:
+    write = csv.writer(_Echo()).writerow
+    yield "\ufeff"  # Excel takes a file without it for Latin-1
+    yield write(CSV_COLUMNS)
+    related = records.prefetch_related("user", "api_key__account", "issued_by")
+    for record in related.iterator(chunk_size=2_000):
+        yield write([_cell(value) for value in _row(record)])
+
+
+def _row(record: IssuedToken) -> Iterator[Any]:
+    key = record.api_key
+    yield from (record.jti, record.issued_at.isoformat(), record.expires_at.isoformat())
+    yield from (record.identity, record.user, " ".join(record.grants), json.dumps(record.grants))
+    yield from (key.name, key.sid, key.account.sid, record.issued_by)
+
+
+def _cell(value: Any) -> str:
+    """A spreadsheet takes some texts for formulas, unless an apostrophe stands before them."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 from django.utils.timesince import timesince, timeuntil
 
-from twilio_tokens.decoding import DecodedToken, decode
+from twilio_tokens.decoding import LONGEST_TOKEN, DecodedToken, decode
 from twilio_tokens.exceptions import InvalidToken
 
 STDIN = "-"
@@ -34,31 +34,39 @@ class Command(BaseCommand):
 
     def handle(self, *, token: str, **options: Any) -> None:
         try:
-            decoded = decode(token if token != STDIN else sys.stdin.read())
+            decoded = decode(self._read() if token == STDIN else token)
         except InvalidToken as error:
             raise CommandError(f"20101: {error.message}") from None
         for line in _lines(decoded):
             self.stdout.write(line)
 
+    def _read(self) -> str:
+        if sys.stdin.isatty():
+            self.stderr.write("Paste the token, press Enter, then Ctrl-D.")
+        try:
+            return sys.stdin.read(2 * LONGEST_TOKEN)
+        except UnicodeDecodeError:
+            raise InvalidToken("This is no Access Token, but binary data.") from None
 
-def _lines(token: DecodedToken) -> list[str]:
+
+def _lines(token: DecodedToken) -> Iterator[str]:
     record = token.record
-    return [
-        f"Header     {json.dumps(token.header)}",
-        f"Claims     {json.dumps(token.claims, indent=2)}",
-        f"Issued     {_when(token.issued_at)}",
-        f"Expires    {_when(token.expires_at)}",
-        f"API key    {token.api_key or 'not stored here'}",
-        f"Signature  {SIGNATURE[token.signature_holds]}",
-        f"Audit      {f'issued to {record.user or record.identity}' if record else 'no record'}",
-        *(f"Error      {problem.code}: {problem.message}" for problem in token.problems),
-        *([] if token.problems else ["Twilio     nothing speaks against it"]),
-    ]
+    yield f"Header     {json.dumps(token.header)}"
+    yield f"Claims     {json.dumps(token.claims, indent=2)}"
+    yield f"Issued     {_when(token.issued_at)}"
+    yield f"Expires    {_when(token.expires_at)}"
+    yield f"API key    {token.api_key or 'not stored here'}"
+    yield f"Signature  {SIGNATURE[token.signature_holds]}"
+    yield f"Audit      {f'issued to {record.user or record.identity}' if record else 'no record'}"
+    for problem in token.problems:
+        yield f"Error      {problem.code}: {problem.message}"
+    if not token.problems:
+        yield "Twilio     nothing speaks against it"
 
 
 def _when(moment: datetime | None) -> str:
     if moment is None:
         return "not said"
-    past = moment <= timezone.now()
-    distance = f"{timesince(moment)} ago" if past else f"in {timeuntil(moment)}"
+    now = datetime.now(timezone.utc)
+    distance = f"{timesince(moment, now)} ago" if moment <= now else f"in {timeuntil(moment, now)}"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({distance})"

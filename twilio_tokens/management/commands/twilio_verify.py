@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
-from twilio_tokens.models import APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
 RESOURCES: tuple[Any, ...] = (ChatService, TwiMLApp, PushCredential)
+COLUMNS = ("outcome", "kind", "name", "sid")
 
 
 class Command(BaseCommand):
@@ -28,43 +30,52 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(results, indent=2))
         else:
-            widths = [max((len(row[name]) for row in results), default=0) for name in COLUMNS]
-            for row in results:
-                cells = [
-                    row[name].ljust(width) for name, width in zip(COLUMNS, widths, strict=True)
-                ]
-                self.stdout.write("  ".join([*cells, row["message"]]))
-        if not any(row["kind"] == APIKey._meta.verbose_name for row in results):
-            raise CommandError("There is no active API key.")
-        failed = sum(row["outcome"] != Outcome.VERIFIED for row in results)
+            for line in _table(results):
+                self.stdout.write(line)
+        failed = sum(each["outcome"] != Outcome.VERIFIED for each in results)
         if failed:
             raise CommandError(f"{failed} of {len(results)} are not verified.")
+        if not APIKey.objects.filter(is_active=True).exists():
+            raise CommandError("There is no active API key.")
 
 
-COLUMNS = ("outcome", "kind", "name", "sid")
-
-
-def _results() -> Iterator[dict[str, str]]:
+def _results() -> Iterator[dict[str, Any]]:
+    without_key = Account.objects.filter(is_default=True).exclude(api_keys__is_active=True)
+    for account in without_key if settings.account is None else ():
+        yield _result(account, "not_configured", "It has no active API key.", account=account)
     for key in APIKey.objects.filter(is_active=True).select_related("account"):
-        yield _result(key, verify_key)
+        yield _checked(key, verify_key)
     for model in RESOURCES:
         for resource in model.objects.select_related("account"):
-            yield _result(resource, verify_resource)
+            yield _checked(resource, verify_resource)
 
 
-def _result(row: Any, verify: Any) -> dict[str, str]:
+def _checked(row: Any, verify: Callable[[Any], Finding]) -> dict[str, Any]:
     try:
-        finding: Finding = verify(row)
+        finding = verify(row)
     except Unavailable as error:
         # Twilio was not asked, so what it said last stays stored.
-        outcome, message = error.code, error.reason
-    else:
-        row.record_check(finding.outcome, finding.message, finding.code)
-        outcome, message = finding.outcome.value, finding.message
+        return _result(row, error.code, error.reason, account=row.account)
+    row.record_check(finding.outcome, finding.message, finding.code)
+    return _result(row, finding.outcome, finding.message, finding.code, account=row.account)
+
+
+def _result(
+    row: Any, outcome: str, message: str, code: int | None = None, *, account: Account
+) -> dict[str, Any]:
     return {
-        "outcome": outcome,
-        "kind": str(row._meta.verbose_name),
+        "outcome": str(outcome),
+        "kind": row._meta.object_name,
         "name": row.name,
         "sid": row.sid,
+        "account": account.sid,
+        "code": code,
         "message": message,
     }
+
+
+def _table(results: list[dict[str, Any]]) -> Iterator[str]:
+    widths = {name: max((len(each[name]) for each in results), default=0) for name in COLUMNS}
+    for each in results:
+        cells = [each[name].ljust(widths[name]) for name in COLUMNS]
+        yield "  ".join([*cells, each["message"]])

@@ -1,0 +1,232 @@
+"""The list of issued tokens, fast with a million of them."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterable, Iterator
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from twilio_tokens.grants import registered
+from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
+from twilio_tokens.token_forms import product_label
+
+#: The list shows so many at most, and counts no further.
+LONGEST_LIST = 10_000
+
+#: So many keys stand beside the list. The others are chosen by a click on one in the list.
+LISTED_KEYS = 12
+
+UNITS = ("year", "month", "day")
+
+
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than ``LONGEST_LIST``."""
+
+    @cached_property
+    def _counted(self) -> int:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return rows.order_by().values("pk")[: LONGEST_LIST + 1].count()
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._counted, LONGEST_LIST)
+
+    @property
+    def is_capped(self) -> bool:
+        return self._counted > LONGEST_LIST
+
+
+class AuditList(ChangeList):
+    longest_list = LONGEST_LIST
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        """Not joined: MariaDB would sort all rows of the join, for one page."""
+        return super().get_queryset(request, *args, **kwargs).prefetch_related("user", "api_key")
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        try:
+            return super().get_filters(request)
+        except (ValueError, OverflowError) as error:  # a year beyond those that Python knows
+            raise IncorrectLookupParameters(error) from error
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """One column, and the rows' order in its index: databases walk an index either way."""
+        first = str(super().get_ordering(request, queryset)[0])
+        return [first, "-pk" if first.startswith("-") else "pk"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.paginator.is_capped:
+            # Beside the search box stands no count then: it would be wrong.
+            self.full_result_count = self.result_count
+
+    @cached_property
+    def dates(self) -> dict[str, Any]:
+        """What ``admin/date_hierarchy.html`` shows.
+
+        Django's own looks at the date of every row to leave out days without any, in the
+        database's time zone tables, which MariaDB does not always have.
+        """
+        issued = self.root_queryset.values_list("issued_at", flat=True)
+        ends = [issued.order_by(order).first() for order in ("issued_at", "-issued_at")]
+        if None in ends:
+            return {"show": False}
+        first, last = map(_levels_of, ends)
+        chosen = self._chosen()
+        start = chosen or next(first[:n] for n in (2, 1, 0) if first[:n] == last[:n])
+        return {
+            "show": True,
+            "back": self._choice(chosen[:-1]) if chosen else None,
+            "choices": [self._choice(each) for each in _within(start, first, last)],
+            "field_name": IssuedToken._meta.get_field("issued_at").verbose_name,
+        }
+
+    def _chosen(self) -> list[int]:
+        """The year, month and day in the page's address, as far as they go."""
+        chosen: list[int] = []
+        for unit in UNITS:
+            value = self.params.get(f"issued_at__{unit}")
+            if value is None:
+                break
+            chosen.append(int(value))
+        return chosen
+
+    def _choice(self, levels: list[int]) -> dict[str, str]:
+        params = {f"issued_at__{unit}": level for unit, level in zip(UNITS, levels, strict=False)}
+        return {"link": self.get_query_string(params, ["issued_at__"]), "title": _title(levels)}
+
+
+def _levels_of(moment: Any) -> list[int]:
+    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    return [local.year, local.month, local.day]
+
+
+def _within(start: list[int], first: list[int], last: list[int]) -> Iterator[list[int]]:
+    """The years, months or days of ``start`` from ``first`` to ``last``, or a day itself."""
+    if len(start) == len(UNITS):
+        yield start
+        return
+    numbers = (
+        lambda: range(first[0], last[0] + 1),
+        lambda: range(1, 13),
+        lambda: range(1, monthrange(start[0], start[1])[1] + 1),
+    )[len(start)]()
+    depth = len(start) + 1
+    for number in numbers:
+        if first[:depth] <= [*start, number] <= last[:depth]:
+            yield [*start, number]
+
+
+def _title(levels: list[int]) -> str:
+    if not levels:
+        return gettext("All dates")
+    if len(levels) == 1:
+        return str(levels[0])
+    if len(levels) == 2:
+        return capfirst(date_format(date(levels[0], levels[1], 1), "YEAR_MONTH_FORMAT"))
+    return capfirst(date_format(date(*levels), "MONTH_DAY_FORMAT"))
+
+
+# Filters
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("live", _("Live")), ("expired", _("Expired"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        lookup: dict[Any, dict[str, Any]] = {
+            None: {},
+            "live": {"expires_at__gt": now},
+            "expired": {"expires_at__lte": now},
+        }
+        return queryset.filter(**_known(lookup, self.value()))
+
+
+class ProductFilter(admin.SimpleListFilter):
+    title = _("product")
+    parameter_name = "product"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(product, product_label(product)) for product in registered()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        lookup: dict[Any, dict[str, Any]] = {
+            None: {},
+            **{product: {"grants__has_key": product} for product in registered()},
+        }
+        return queryset.filter(**_known(lookup, self.value()))
+
+
+def _known(lookups: dict[Any, dict[str, Any]], value: str | None) -> dict[str, Any]:
+    if value not in lookups:
+        raise IncorrectLookupParameters
+    return lookups[value]
+
+
+class RelatedFilter(admin.SimpleListFilter):
+    """By a row that a click in the list chooses; not all of a million stand beside the list."""
+
+    field_name: str
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        field = model_admin.opts.get_field(self.field_name)
+        rows = list(self.listed())
+        value = self.value()
+        if value is not None and value not in {str(row.pk) for row in rows}:
+            try:
+                rows += field.related_model._base_manager.filter(pk=value)
+            except (ValueError, ValidationError) as error:
+                raise IncorrectLookupParameters(error) from error
+        return [(str(row.pk), self.label(row)) for row in rows]
+
+    def has_output(self) -> bool:
+        return self.value() is not None or super().has_output()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(**{self.field_name: value})
+
+    def listed(self) -> Iterable[Any]:
+        """The rows that stand there unasked."""
+        return ()
+
+    def label(self, row: Any) -> str:
+        return str(row)
+
+
+class KeyFilter(RelatedFilter):
+    title = _("API key")
+    parameter_name = "api_key__id__exact"
+    field_name = "api_key"
+
+    def listed(self) -> Iterable[Any]:
+        return APIKey.objects.order_by("-is_active", *NEWEST_FIRST)[:LISTED_KEYS]
+
+    def label(self, row: Any) -> str:
+        return f"{row.name} (…{row.sid[-6:]})"
+
+
+class UserFilter(RelatedFilter):
+    title = _("user")
+    parameter_name = "user__id__exact"
+    field_name = "user"

@@ -1,0 +1,47 @@
+"use strict";
+
+// The pages for issued tokens work without this; it adds a button and a countdown, and hides the
+// fields of products that are not ticked.
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll("[data-twilio-product]")) {
+    const rows = box.closest("fieldset.module").querySelectorAll(".form-row");
+    const draw = () => [...rows].slice(1).forEach((row) => (row.hidden = !box.checked));
+    box.addEventListener("change", draw);
+    draw();
+  }
+
+  const countdown = document.getElementById("twilio-countdown");
+  if (countdown) {
+    // Counted from when the page arrived: the clocks of server and browser may differ.
+    const end = performance.now() + 1000 * Number(countdown.dataset.seconds);
+    const two = (number) => String(number).padStart(2, "0");
+    const draw = () => {
+      const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));
+      const [hours, minutes] = [Math.floor(left / 3600), Math.floor(left / 60) % 60];
+      countdown.textContent = left
+        ? `${two(hours)}:${two(minutes)}:${two(left % 60)}`
+        : countdown.dataset.expired;
+      countdown.classList.toggle("twilio-expired", !left);
+      if (left) setTimeout(draw, (end - performance.now()) % 1000 || 1000);
+    };
+    draw();
+  }
+
+  const button = document.getElementById("twilio-copy");
+  if (button) {
+    const token = document.getElementById("twilio-token");
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(token.value);
+      } catch {
+        // Without HTTPS there is no such clipboard.
+        token.select();
+        document.execCommand("copy");
+        button.focus();
+      }
+      document.getElementById("twilio-copied").textContent = button.dataset.copied;
+    });
+  }
+});
