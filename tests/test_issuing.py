@@ -30,7 +30,7 @@ from twilio_tokens.exceptions import (
     Unavailable,
 )
 from twilio_tokens.grants import Chat, Grant, Video, Voice, register
-from twilio_tokens.issuing import IssuedAccessToken, _AccessToken, issue_access_token, offers
+from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
 from twilio_tokens.models import (
     Account,
     APIKey,
@@ -38,6 +38,8 @@ from twilio_tokens.models import (
     IssuedToken,
     TwiMLApp,
 )
+from twilio_tokens.offers import offers
+from twilio_tokens.signing import _AccessToken
 
 
 def issue(user: Any, *grants: Grant, ttl: int | None = None) -> IssuedAccessToken:

@@ -114,6 +114,7 @@ class TwilioServer(ThreadingHTTPServer):
 class HttpClient(TwilioHttpClient):  # type: ignore[misc]
     def __init__(self, server: TwilioServer, timeout: float | None) -> None:
         super().__init__(timeout=timeout)
+        self.session.trust_env = False  # a proxy would not find us
         self.server = server
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:

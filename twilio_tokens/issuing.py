@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
-import json
 import logging
 import time
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
@@ -16,11 +13,9 @@ from typing import Any, NamedTuple
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
-from twilio.jwt.access_token import AccessToken
 
 from .conf import settings
 from .credentials import Credentials
-from .crypto import check_opens, unseal
 from .exceptions import (
     AccountMismatch,
     AuditUnavailable,
@@ -29,13 +24,13 @@ from .exceptions import (
     NotAuthenticated,
     NotConfigured,
     SecretUnavailable,
-    TwilioTokensError,
     Unavailable,
 )
 from .grants import Grant, registered
 from .identity import identity_for
 from .models import Account, APIKey, IssuedToken
 from .signals import access_token_issued
+from .signing import sign
 
 logger = logging.getLogger(__name__)
 
@@ -61,20 +56,6 @@ class IssuedAccessToken:
         return self.expires_at - min(REFRESH_MARGIN, (self.expires_at - self.issued_at) / 2)
 
 
-@dataclass(frozen=True)
-class Offer:
-    """What one user may ask for of one product.
-
-    ``resources`` has the names for each field that takes one; ``problem`` is why no request
-    for this product would succeed, or None.
-    """
-
-    grant: type[Grant]
-    resources: dict[str, list[str]]
-    default: str | None
-    problem: TwilioTokensError | None
-
-
 def issue_access_token(
     *, user: Any, grants: Sequence[Grant], ttl: int | None = None, issued_by: Any = None
 ) -> IssuedAccessToken:
@@ -95,16 +76,6 @@ def issue_access_token(
     raise unavailable
 
 
-def offers(user: Any, products: Iterable[str] | None = None) -> dict[str, Offer]:
-    """What ``user`` may ask for, by product; of all products by default. Issues nothing."""
-    credentials = Credentials(user)
-    grants = registered()
-    return {
-        product: _offer(credentials, grants[product])
-        for product in (grants if products is None else products)
-    }
-
-
 def _issue(
     user: Any, grants: Sequence[Grant], ttl: int | None, issued_by: Any
 ) -> IssuedAccessToken:
@@ -112,7 +83,7 @@ def _issue(
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(Credentials(user), grants)
-    issued = _sign(plan, seconds)
+    issued = _token_for(plan, seconds)
     if issued is None:
         raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
     if settings.audit or access_token_issued.has_listeners(IssuedToken):
@@ -197,7 +168,7 @@ class _Plan(NamedTuple):
 
 
 def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
-    account, resources = _resolve(credentials, grants)
+    account, resources = resolve(credentials, grants)
     for grant in grants:
         grant.authorize(credentials.user, resources[grant.product])
     identity = identity_for(credentials.user, [grant.product for grant in grants])
@@ -205,7 +176,7 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     return _Plan(credentials.user, identity, account, key, grants, resources)
 
 
-def _resolve(
+def resolve(
     credentials: Credentials, grants: Sequence[Grant]
 ) -> tuple[Account, dict[str, dict[str, Any]]]:
     """The account that signs, and the record for each name, all of that account."""
@@ -257,68 +228,22 @@ def _default(credentials: Credentials, grant: Grant, account: Account) -> Any:
     return resource
 
 
-class _AccessToken(AccessToken):  # type: ignore[misc]
-    """Twilio's class, with an own ``jti`` and with ``iat`` in place of ``nbf``.
-
-    Twilio's error pages ask for ``iat``. An ``nbf`` would make the token invalid at first
-    wherever the server's clock is fast (https://www.twilio.com/docs/api/errors/20105).
-    """
-
-    def __init__(self, *, jti: str, issued_at: int, **kwargs: Any) -> None:
-        super().__init__(nbf=None, **kwargs)
-        self.jti = jti
-        self.issued_at = issued_at
-
-    def _generate_payload(self) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._generate_payload()
-        return {**payload, "jti": self.jti, "iat": self.issued_at}
-
-    def to_jwt(self, ttl: int | None = None) -> str:
-        # HS256 (RFC 7515) by the standard library. PyJWT would first parse the secret as PEM,
-        # SSH, DER, X.509 and JSON, lest it be a public key; that costs more than the signature.
-        signed = f"{_base64url_json(self.headers)}.{_base64url_json(self.payload)}"
-        signature = hmac.digest(self.secret_key.encode(), signed.encode(), "sha256")
-        return f"{signed}.{_base64url(signature)}"
-
-    # The inherited one is the live token.
-    __str__ = object.__repr__
-
-
-_compact_json = json.JSONEncoder(separators=(",", ":"))
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _base64url_json(part: dict[str, Any]) -> str:
-    return _base64url(_compact_json.encode(part).encode())
-
-
-def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
-    """The token, or None where Twilio's library cannot make it.
-
-    Its frames hold the secret, and an error report would show their variables: so no exception
-    leaves with their traceback.
-    """
-    now = int(time.time())
+def _token_for(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
+    issued_at = int(time.time())
+    expires_at = issued_at + seconds
     jti = token_hex(16)
     claims = [grant.to_twilio(plan.resources[grant.product]) for grant in plan.grants]
     payloads = {claim.key: claim.to_payload() for claim in claims}
-    secret = unseal(plan.key.secret, row=plan.key.id, sid=plan.key.sid)
-    try:
-        token = _AccessToken(
-            jti=jti,
-            issued_at=now,
-            valid_until=now + seconds,
-            account_sid=plan.account.sid,
-            signing_key_sid=plan.key.sid,
-            secret=secret,
-            identity=plan.identity,
-            grants=claims,
-        ).to_jwt()
-    except Exception as error:  # noqa: BLE001 - whatever it is, its traceback holds the secret
-        logger.error("Signing with API key %s raised %s.", plan.key.sid, type(error).__name__)
+    token = sign(
+        plan.key,
+        jti=jti,
+        issued_at=issued_at,
+        valid_until=expires_at,
+        account_sid=plan.account.sid,
+        identity=plan.identity,
+        grants=claims,
+    )
+    if token is None:
         return None
     return IssuedAccessToken(
         token=token,
@@ -326,57 +251,6 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
         identity=plan.identity,
         account_sid=plan.account.sid,
         grants=payloads,
-        issued_at=datetime.fromtimestamp(now, timezone.utc),
-        expires_at=datetime.fromtimestamp(now + seconds, timezone.utc),
+        issued_at=datetime.fromtimestamp(issued_at, timezone.utc),
+        expires_at=datetime.fromtimestamp(expires_at, timezone.utc),
     )
-
-
-def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
-    resources: dict[str, list[str]] = {name: [] for name in grant.resources}
-    default = None
-    requests: list[dict[str, str]] = [{}]
-    try:
-        for name, model in grant.resources.items():
-            resources[name] = credentials.names(model)
-        if grant.needed:
-            default = _default_name(credentials, grant.resources[grant.needed])
-            if default is None and resources[grant.needed]:
-                requests = [{grant.needed: name} for name in resources[grant.needed]]
-    except (ImproperlyConfigured, NotConfigured) as error:
-        return Offer(grant, resources, None, _as_problem(error))
-    problem = None
-    for request in requests:
-        problem = _problem(credentials, grant(**request))
-        if problem is None:
-            break
-    return Offer(grant, resources, default, problem)
-
-
-def _default_name(credentials: Credentials, model: type[Any]) -> str | None:
-    account = credentials.tenant
-    if account is None:
-        try:
-            account = credentials.default_account
-        except NotConfigured:
-            return None
-    resource, is_permitted = credentials.default(model, account)
-    return resource.name if resource is not None and is_permitted else None
-
-
-def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None:
-    """Why this user cannot get this grant, whatever the room."""
-    try:
-        account, _resources = _resolve(credentials, [grant])
-        identity_for(credentials.user, [grant.product])
-        key = credentials.signing_key(account)
-        check_opens(key.secret, row=key.id, sid=key.sid)
-    except (ImproperlyConfigured, TwilioTokensError) as error:
-        return _as_problem(error)
-    return None
-
-
-def _as_problem(error: ImproperlyConfigured | TwilioTokensError) -> TwilioTokensError:
-    problem = NotConfigured(str(error)) if isinstance(error, ImproperlyConfigured) else error
-    if isinstance(problem, Unavailable):
-        logger.warning("No access token can be issued: %s", problem.reason)
-    return problem

@@ -25,7 +25,8 @@ from rest_framework.utils import html
 
 from .conf import settings
 from .grants import Grant, registered
-from .issuing import IssuedAccessToken, Offer
+from .issuing import IssuedAccessToken
+from .offers import Offer
 
 #: Sent along by every HTML form of a Django site.
 CSRF_FIELD = "csrfmiddlewaretoken"

@@ -33,7 +33,8 @@ from .exceptions import (
 )
 from .grants import Grant, registered
 from .identity import identity_for
-from .issuing import Offer, issue_access_token, offers
+from .issuing import issue_access_token
+from .offers import Offer, offers
 from .serializers import (
     NON_FIELD_ERRORS,
     TokenSerializer,
