@@ -51,7 +51,9 @@ class SIDField(models.CharField):  # type: ignore[type-arg]
     def formfield(self, **kwargs: Any) -> Any:
         # The browser would cut a longer paste off silently at a maxlength.
         kwargs["max_length"] = None
-        kwargs["widget"] = SIDInput(attrs={"spellcheck": "false", "autocomplete": "off"})
+        kwargs["widget"] = SIDInput(
+            attrs={"size": 40, "spellcheck": "false", "autocomplete": "off"}
+        )
         return super().formfield(**kwargs)
 
 
@@ -59,7 +61,9 @@ class SealedInput(forms.PasswordInput):
     """Never shows a value. Password managers are told that this is no login."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
-        super().__init__({"autocomplete": "new-password", "spellcheck": "false", **(attrs or {})})
+        super().__init__(
+            {"size": 40, "autocomplete": "new-password", "spellcheck": "false", **(attrs or {})}
+        )
 
 
 class SealedFormField(forms.CharField):

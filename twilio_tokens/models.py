@@ -113,7 +113,10 @@ class WithDefault(models.Model):
         with transaction.atomic(using=using):
             if self._becomes_default(using, kwargs.get("update_fields")):
                 self._lock(using)
-                self._alike(using).filter(is_default=True).update(is_default=False)
+                # By primary key: MariaDB would lock the rows that it reads to find the default.
+                alike = self._alike(using)
+                demoted = list(alike.filter(is_default=True).values_list("pk", flat=True))
+                alike.filter(pk__in=demoted).update(is_default=False)
             super().save(**kwargs)
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:

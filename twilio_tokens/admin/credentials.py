@@ -181,10 +181,10 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         "name",
         "status",
         "check_badge",
-        "account",
         "live_tokens",
         "last_used",
         "safe_to_delete",
+        "account",
         "sid",
         "region",
     )

@@ -1,4 +1,4 @@
-"""What Twilio's SDKs do with a token: twilio-video 2, @twilio/voice-sdk 2, @twilio/conversations 3."""
+"""What the SDKs do with a token: twilio-video 2, @twilio/voice-sdk 2, @twilio/conversations 3."""
 
 from __future__ import annotations
 
