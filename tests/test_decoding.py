@@ -120,6 +120,14 @@ def test_grants_of_other_products_are_not_judged(token: Callable[..., str]) -> N
     assert decode(token(grants=grants)).problems == []
 
 
+@pytest.mark.parametrize("outgoing", [None, 5, "x", [], {}, {"application_sid": None}])
+def test_a_voice_grant_may_be_for_incoming_calls_only(
+    outgoing: Any, token: Callable[..., str]
+) -> None:
+    voice = {"incoming": {"allow": True}, "outgoing": outgoing}
+    assert decode(token(grants={"identity": "anna", "voice": voice})).problems == []
+
+
 @pytest.mark.parametrize("region", ["us1", ABSENT])
 def test_region_us1_may_be_named(region: Any, token: Callable[..., str]) -> None:
     header = HEADER if region is ABSENT else {**HEADER, "twr": region}
@@ -406,7 +414,7 @@ def test_without_the_key_nothing_is_said_of_the_signature(db: None) -> None:
     assert (decoded.api_key, decoded.signature_holds, codes(decoded)) == (None, None, [20103])
 
 
-@pytest.mark.parametrize("jti", ["a\x00b", "\ud800", "", "x" * 65, "ä", 5, None, [], {}, True])
+@pytest.mark.parametrize("jti", ["a\x00b", "\ud800", "", "ä", 5, None, [], {}, True])
 def test_what_cannot_be_a_jti_is_not_looked_up(jti: Any, api_key: APIKey, secret: str) -> None:
     decoded = decode(signed(json.dumps(claims(jti=jti)), secret))
     assert (decoded.record, decoded.problems) == (None, [])

@@ -111,12 +111,9 @@ class WithDefault(models.Model):
     def _save_as_only_default(self, **kwargs: Any) -> None:
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         with transaction.atomic(using=using):
+            self._lock(using)
             if self._becomes_default(using, kwargs.get("update_fields")):
-                self._lock(using)
-                # By primary key: MariaDB would lock the rows that it reads to find the default.
-                alike = self._alike(using)
-                demoted = list(alike.filter(is_default=True).values_list("pk", flat=True))
-                alike.filter(pk__in=demoted).update(is_default=False)
+                self._alike(using).filter(is_default=True).update(is_default=False)
             super().save(**kwargs)
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
@@ -126,19 +123,17 @@ class WithDefault(models.Model):
         within = {name: getattr(self, name) for name in self.default_within}
         return type(self)._base_manager.using(using).filter(**within)
 
-    def _lock(self, using: str) -> int:
-        """Concurrent saves wait here; the number of rows that they wait for.
+    def _lock(self, using: str) -> None:
+        """Concurrent saves wait here, all of them and in one order, or they would deadlock.
 
-        They lock in one order, or they would deadlock. SQLite, which has no row locks, is
-        given a write that changes nothing: it fails a transaction that reads before it writes
-        if another one wrote in between.
+        SQLite, which has no row locks, is given a write that changes nothing: it fails a
+        transaction that reads before it writes if another one wrote in between.
         """
         rows = self._queue(using)
-        return (
-            len(rows.select_for_update().order_by("pk").values_list("pk"))
-            if connections[using].features.has_select_for_update
-            else rows.update(is_default=F("is_default"))
-        )
+        if connections[using].features.has_select_for_update:
+            list(rows.select_for_update().order_by("pk").values_list("pk"))
+        else:
+            rows.update(is_default=F("is_default"))
 
     def _queue(self, using: str) -> models.QuerySet[Any]:
         return self._alike(using)
@@ -175,8 +170,8 @@ class Account(WithDefault):
         _refuse_changes(self, "sid")
 
     def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
-        if self._state.adding and not self.is_default:
-            self.is_default = not self._lock(using)
+        if self._state.adding and not self._alike(using).exists():
+            self.is_default = True
         return super()._becomes_default(using, update_fields)
 
 

@@ -90,5 +90,7 @@ def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None
 def _as_problem(error: ImproperlyConfigured | TwilioTokensError) -> TwilioTokensError:
     problem = NotConfigured(str(error)) if isinstance(error, ImproperlyConfigured) else error
     if isinstance(problem, Unavailable):
-        logger.warning("No access token can be issued: %s", problem.reason)
+        # A site that needs no Chat has no Chat service, and is asked all day.
+        level = logging.INFO if isinstance(problem, NotConfigured) else logging.WARNING
+        logger.log(level, "No access token can be issued: %s", problem.reason)
     return problem
