@@ -200,17 +200,18 @@ def test_a_default_that_cannot_be_saved_demotes_nothing(make: Any, model: Any) -
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_concurrent_saves_leave_one_default_and_do_not_fail(make: Any, model: Any) -> None:
-    values = {} if model is Account else {"account": make(Account, "0")}
+    account = make(Account, "f")
+    within = {name: account for name in model.default_within}
     rows = [
-        model(name=f"row-{n}", sid=f"{PREFIXES[model]}{n:032}", is_default=True, **values)
-        for n in range(8)
+        # Some do not become the default: on MariaDB their foreign keys lock the account, too.
+        model(name=f"row-{n}", sid=f"{PREFIXES[model]}{n:032}", is_default=n % 3 > 0, **within)
+        for n in range(9)
     ]
-    assert at_once(*(row.save for row in rows)) == []
-    assert (model.objects.count(), len(defaults(model))) == (8, 1)
-    for row in rows:
-        row.is_default = True
-    assert at_once(*(row.save for row in rows)) == []
-    assert len(defaults(model)) == 1
+    for _ in range(3):
+        assert at_once(*(row.save for row in rows)) == []
+        assert len(defaults(model)) == 1
+        for row in rows:
+            row.is_default = not row.is_default
 
 
 @on_a_server

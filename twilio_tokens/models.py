@@ -123,17 +123,19 @@ class WithDefault(models.Model):
         within = {name: getattr(self, name) for name in self.default_within}
         return type(self)._base_manager.using(using).filter(**within)
 
-    def _lock(self, using: str) -> None:
-        """Concurrent saves wait here, all of them and in one order, or they would deadlock.
+    def _lock(self, using: str) -> int:
+        """Concurrent saves wait here; the number of rows that they wait for.
 
-        SQLite, which has no row locks, is given a write that changes nothing: it fails a
-        transaction that reads before it writes if another one wrote in between.
+        All of them lock, and in one order, or they would deadlock. SQLite, which has no row
+        locks, is given a write that changes nothing: it fails a transaction that reads before
+        it writes if another one wrote in between.
         """
         rows = self._queue(using)
-        if connections[using].features.has_select_for_update:
-            list(rows.select_for_update().order_by("pk").values_list("pk"))
-        else:
-            rows.update(is_default=F("is_default"))
+        return (
+            len(rows.select_for_update().order_by("pk").values_list("pk"))
+            if connections[using].features.has_select_for_update
+            else rows.update(is_default=F("is_default"))
+        )
 
     def _queue(self, using: str) -> models.QuerySet[Any]:
         return self._alike(using)
