@@ -201,7 +201,7 @@ def test_a_default_that_cannot_be_saved_demotes_nothing(make: Any, model: Any) -
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_concurrent_saves_leave_one_default_and_do_not_fail(make: Any, model: Any) -> None:
     account = make(Account, "f")
-    within = {name: account for name in model.default_within}
+    within = dict.fromkeys(model.default_within, account)
     rows = [
         # Some do not become the default: on MariaDB their foreign keys lock the account, too.
         model(name=f"row-{n}", sid=f"{PREFIXES[model]}{n:032}", is_default=n % 3 > 0, **within)

@@ -6,6 +6,7 @@ import hmac
 import json
 import logging
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from typing import Any
 
 from twilio.jwt.access_token import AccessToken
@@ -50,7 +51,7 @@ class _AccessToken(AccessToken):  # type: ignore[misc]
     def to_jwt(self, ttl: int | None = None) -> str:
         # HS256 (RFC 7515) by the standard library. PyJWT would first parse the secret as PEM,
         # SSH, DER, X.509 and JSON, lest it be a public key; that costs more than the signature.
-        signed = f"{_base64url_json(self.headers)}.{_base64url_json(self.payload)}"
+        signed = f"{_header(**self.headers)}.{_base64url_json(self.payload)}"
         signature = hmac.digest(self.secret_key.encode(), signed.encode(), "sha256")
         return f"{signed}.{_base64url(signature)}"
 
@@ -63,6 +64,11 @@ _compact_json = json.JSONEncoder(separators=(",", ":"))
 
 def _base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@lru_cache(maxsize=8)  # the same in every token
+def _header(**fields: str) -> str:
+    return _base64url_json(fields)
 
 
 def _base64url_json(part: dict[str, Any]) -> str:
