@@ -132,11 +132,8 @@ class Settings:
         return value  # type: ignore[no-any-return]
 
     def _get(self, name: str, default: Any) -> Any:
-        name = f"TWILIO_TOKENS_{name}"
-        # Asked first, because Django raises and catches for each setting that is not there.
-        if not django_settings.is_overridden(name):  # type: ignore[misc]
-            return default
-        return getattr(django_settings, name, default)
+        # Of the lazy object itself, each setting that is not there costs an exception.
+        return getattr(django_settings._wrapped, f"TWILIO_TOKENS_{name}", default)  # type: ignore[misc]
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = self._get(name, default)

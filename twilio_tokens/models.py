@@ -402,7 +402,8 @@ class IssuedToken(models.Model):
         ordering = ["-issued_at", "-id"]
         permissions = [("issue_test_token", _("Can issue a test token for any user"))]
         indexes = [
-            models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_key"),
+            models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_live"),
+            models.Index(fields=["api_key", "issued_at"], name="twilio_tokens_issued_used"),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from .crypto import load_key_ring
 from .exceptions import EncryptionKeyError
-from .key_status import is_safe_to_delete, secret_problem, with_usage
+from .key_status import is_safe_to_delete, secret_problem, with_last_expiry
 from .models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
 
 #: Lines of one kind; the rest is only counted.
@@ -85,7 +85,7 @@ def _keys(user: Any) -> Iterator[Line]:
     keys = APIKey.objects.select_related("account")
     unreadable = [key for key in keys.filter(is_active=True) if secret_problem(key) is not None]
     yield from _lines("failed", _("%(row)s: its secret is unreadable."), unreadable)
-    retired = with_usage(keys.filter(is_active=False))
+    retired = with_last_expiry(keys.filter(is_active=False))
     deletable = [key for key in retired if is_safe_to_delete(key)]
     yield from _lines(
         "done", _("%(row)s: retired, and may now be deleted at Twilio and here."), deletable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -169,6 +170,16 @@ class AccountAdmin(ProtectedByAudit):
         return {**initial, **super().get_changeform_initial_data(request)}
 
 
+class KeyList(ChangeList):
+    """Tells of the keys of one page who uses them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        order = [key.pk for key in self.result_list]
+        keys = with_usage(APIKey.objects.select_related("account")).in_bulk(order)
+        self.result_list = [keys[pk] for pk in order]
+
+
 @admin.register(APIKey)
 class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     """``check_on_save = False`` on this class takes the check out of the forms."""
@@ -205,8 +216,14 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     def own_urls(self) -> list[URLPattern]:
         return [self.url("<path:object_id>/replace/", self.replace_view, "replace")]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[APIKey]:
-        return with_usage(super().get_queryset(request))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeyList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> APIKey | None:
+        key = super().get_object(request, object_id, from_field)
+        return key and with_usage(self.get_queryset(request)).get(pk=key.pk)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["account", "name", "sid", "region", "secret", "is_active"]
@@ -309,11 +326,11 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
             return gettext("unreadable: %(problem)s") % {"problem": problem}
         return gettext("encrypted with key %(id)s") % {"id": key.secret.key_id}
 
-    @admin.display(description=_("last used"), ordering="last_used")
+    @admin.display(description=_("last used"))
     def last_used(self, key: APIKey) -> Any:
         return key.last_used or gettext("never")  # type: ignore[attr-defined]
 
-    @admin.display(description=_("live tokens"), ordering="live_tokens")
+    @admin.display(description=_("live tokens"))
     def live_tokens(self, key: APIKey) -> Any:
         return key.live_tokens if settings.audit else gettext("unknown, the audit is off")  # type: ignore[attr-defined]
 
