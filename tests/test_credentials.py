@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
@@ -245,7 +245,9 @@ def in_another_thread(call: Callable[[], Any]) -> Any:
         try:
             return call()
         finally:
-            connections.close_all()
+            connection.close()
+            if connection.connection is not None:  # Django keeps a database in memory open
+                connection.connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call_and_disconnect).result()
