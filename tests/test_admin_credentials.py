@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -110,6 +111,27 @@ def test_an_unreachable_twilio_prevents_no_saving(
     key = APIKey.objects.get()
     assert key.check_outcome == Outcome.UNREACHABLE
     assert key.check_message in messages(response)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twilio_is_asked_once_and_not_within_a_transaction(
+    twilio: TwilioServer, admin_client: Client, settings: Any
+) -> None:
+    asked_within: list[bool] = []
+
+    def http_client() -> Any:
+        asked_within.append(connection.in_atomic_block)
+        return twilio.http_client()
+
+    settings.TWILIO_TOKENS_HTTP_CLIENT = http_client
+    admin_client.post(url(APIKey, "add"), typed(twilio))
+    assert APIKey.objects.get().check_outcome == Outcome.VERIFIED
+    assert asked_within == [False]
+
+
+def test_a_key_that_is_not_there_is_not_found_by_post_either(admin_client: Client) -> None:
+    response = admin_client.post(url(APIKey, "change", uuid4()), filled(APIKey, account=1))
+    assert response.url == "/admin/"
 
 
 def test_with_the_switch_off_twilio_is_not_asked(

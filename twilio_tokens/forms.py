@@ -15,8 +15,11 @@ from .verification import Finding, Listed, verify_credentials, verify_key
 class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     """Asks Twilio before it takes a new secret. ``finding`` is what Twilio said, or None."""
 
-    #: The key that a new one replaces; set by the admin on a form of its own.
+    # Set by the admin on a form class of its own:
+    #: The key that a new one replaces.
     replaced: APIKey | None = None
+    #: What Twilio has said of what is posted, if it was asked before.
+    known: Finding | None = None
 
     check_with_twilio = forms.BooleanField(
         label=_("Check with Twilio"),
@@ -47,7 +50,7 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
     def _ask_twilio(self) -> None:
         key = self.instance
         if isinstance(key.secret, str):
-            self.finding = verify_credentials(key.account.sid, key.sid, key.secret)
+            self.finding = self.known or verify_credentials(key.account.sid, key.sid, key.secret)
             # A key that was stored before may be changed whatever Twilio says of it: to retire
             # it, for one.
             if self.finding.outcome == Outcome.REFUSED:
@@ -55,7 +58,7 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error(field, self.finding.message)
         else:
             with suppress(SecretUnavailable):
-                self.finding = verify_key(key)
+                self.finding = self.known or verify_key(key)
 
 
 class ImportForm(forms.Form):

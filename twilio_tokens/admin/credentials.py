@@ -242,6 +242,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         form.replaced = _replaced(request)
+        form.known = getattr(request, "twilio_finding", None)
         if not self.may_check_on_save(request, obj):
             # What is not shown must not be posted either.
             form.base_fields.pop("check_with_twilio", None)
@@ -273,6 +274,22 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         )
         context = {**(extra_context or {}), "may_replace": may_replace}
         return super().change_view(request, object_id, form_url, context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        key = None if object_id is None else self.get_object(request, object_id)
+        is_there = object_id is None or key is not None
+        if request.method == "POST" and is_there and self.may_check_on_save(request, key):
+            # Before the page's transaction, which a slow Twilio should not hold open.
+            form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
+            form.is_valid()
+            request.twilio_finding = form.finding  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form for a new key; saving it retires the one that it replaces."""
