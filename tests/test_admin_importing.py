@@ -13,7 +13,7 @@ from twilio_tokens.models import Account, APIKey, ChatService, Outcome, TwiMLApp
 
 from .conftest import sid
 from .test_admin import url
-from .test_admin_credentials import messages, permit
+from .test_admin_keys import messages, permit
 from .twilio_server import Key, TwilioServer, running
 
 

@@ -1,4 +1,6 @@
 """The operators' console."""
 
-from . import credentials as credentials
+from . import accounts as accounts
+from . import keys as keys
+from . import resources as resources
 from . import tokens as tokens

@@ -1,4 +1,4 @@
-"""The operators' pages that ask Twilio, and the one that replaces a key."""
+"""The pages of API keys that ask Twilio, and the one that replaces a key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from twilio_tokens.admin.credentials import APIKeyAdmin
+from twilio_tokens.admin.keys import APIKeyAdmin
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token

@@ -1,0 +1,129 @@
+"""What the pages of all credentials have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from twilio_tokens.error_reports import hide_posted_secrets
+from twilio_tokens.exceptions import Unavailable
+from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
+from twilio_tokens.verification import Finding, verify_resource
+
+LEVELS = {
+    Outcome.VERIFIED: messages.SUCCESS,
+    Outcome.REFUSED: messages.ERROR,
+    Outcome.UNREACHABLE: messages.WARNING,
+}
+
+
+class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A secret may be typed into each of these forms, by mistake too."""
+
+    class Media:
+        css = {"all": ["twilio_tokens/admin/console.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        urls = [*self.own_urls(), *super().get_urls()]
+        for each in urls:
+            each.callback = hide_posted_secrets(each.callback)
+        return urls
+
+    def own_urls(self) -> list[URLPattern]:
+        """The pages that Django's admin does not have."""
+        return []
+
+    def url(self, route: str, view: Any, name: str) -> URLPattern:
+        full_name = f"twilio_tokens_{self.opts.model_name}_{name}"
+        pattern: URLPattern = path(route, self.admin_site.admin_view(view), name=full_name)
+        return pattern
+
+
+class ProtectedByAudit(CredentialAdmin):
+    """Says why a row that signed tokens stays, without loading a million records to list them."""
+
+    #: The path from an issued token to the rows of this admin.
+    audit_path: str
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        count = IssuedToken.objects.filter(**{f"{self.audit_path}__in": objs}).count()
+        if count:
+            message = ngettext(
+                "%(count)d issued token, which is the audit of what was signed. Make the API key "
+                "inactive instead.",
+                "%(count)d issued tokens, which are the audit of what was signed. Make the API "
+                "key inactive instead.",
+                count,
+            )
+            return [], {}, set(), [message % {"count": count}]
+        return super().get_deleted_objects(objs, request)
+
+
+class CheckedAdmin(CredentialAdmin):
+    """Rows that Twilio can be asked about."""
+
+    actions = ("check_with_twilio",)
+
+    def ask_twilio(self, row: Any) -> Finding:
+        return verify_resource(row)
+
+    def has_verify_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("twilio_tokens.verify_credentials")
+
+    @admin.action(description=_("Check with Twilio"), permissions=["verify"])
+    def check_with_twilio(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        verified = 0
+        for row in rows.select_related("account"):
+            try:
+                finding = self.ask_twilio(row)
+            except Unavailable as error:
+                self.message_user(request, f"{row}: {error.reason}", messages.ERROR)
+                continue
+            row.record_check(finding.outcome, finding.message, finding.code)
+            if finding.outcome == Outcome.VERIFIED:
+                verified += 1
+                continue
+            self.message_user(request, f"{row}: {finding.message}", LEVELS[finding.outcome])
+            if finding.outcome == Outcome.UNREACHABLE:
+                # Each of the others could take as long to fail.
+                self.message_user(
+                    request, gettext("What came after it was not checked."), messages.WARNING
+                )
+                break
+        if verified:
+            self.message_user(
+                request,
+                ngettext("%(count)d was verified.", "%(count)d were verified.", verified)
+                % {"count": verified},
+                messages.SUCCESS,
+            )
+
+    @admin.display(description=_("check with Twilio"), ordering="check_outcome")
+    def check_badge(self, row: Checked) -> SafeString:
+        if row.checked_at is None:
+            return badge("never", gettext("never checked"))
+        return format_html(
+            '{} <span class="twilio-note">{}{}</span>',
+            badge(row.check_outcome, row.get_check_outcome_display()),
+            localize(localtime(row.checked_at)),
+            "" if row.check_outcome == Outcome.VERIFIED else f": {row.check_message}",
+        )
+
+
+def badge(kind: str, text: str) -> SafeString:
+    return format_html('<span class="twilio-badge twilio-{}">{}</span>', kind, text)
+
+
+def default_account() -> dict[str, Any]:
+    account = Account.objects.filter(is_default=True).first()
+    return {} if account is None else {"account": account.pk}

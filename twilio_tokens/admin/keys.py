@@ -1,0 +1,232 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from twilio_tokens.admin.credential_admin import (
+    LEVELS,
+    CheckedAdmin,
+    ProtectedByAudit,
+    badge,
+    default_account,
+)
+from twilio_tokens.conf import settings
+from twilio_tokens.forms import APIKeyForm
+from twilio_tokens.key_status import (
+    Status,
+    is_safe_to_delete,
+    safe_to_delete_at,
+    secret_problem,
+    status,
+    with_usage,
+)
+from twilio_tokens.models import APIKey
+from twilio_tokens.verification import Finding, verify_key
+
+
+class KeyList(ChangeList):
+    """Tells of the keys of one page who uses them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        order = [key.pk for key in self.result_list]
+        keys = with_usage(APIKey.objects.select_related("account")).in_bulk(order)
+        self.result_list = [keys[pk] for pk in order]
+
+
+@admin.register(APIKey)
+class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
+    """``check_on_save = False`` on this class takes the check out of the forms."""
+
+    check_on_save = True
+
+    audit_path = "api_key"
+    form = APIKeyForm
+    list_display = (
+        "name",
+        "status",
+        "check_badge",
+        "live_tokens",
+        "last_used",
+        "safe_to_delete",
+        "account",
+        "sid",
+        "region",
+    )
+    list_filter = ("is_active", "check_outcome", "account")
+    list_select_related = ("account",)
+    search_fields = ("name", "sid", "account__name", "account__sid")
+    shown_only = (
+        "status",
+        "secret_state",
+        "check_badge",
+        "last_used",
+        "live_tokens",
+        "safe_to_delete",
+        "created_at",
+        "updated_at",
+    )
+
+    def own_urls(self) -> list[URLPattern]:
+        return [self.url("<path:object_id>/replace/", self.replace_view, "replace")]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return KeyList
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> APIKey | None:
+        key = super().get_object(request, object_id, from_field)
+        return key and with_usage(self.get_queryset(request)).get(pk=key.pk)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = ["account", "name", "sid", "region", "secret", "is_active"]
+        if _replaced(request) is not None:
+            fields = ["name", "sid", "region", "secret"]
+        if self.may_check_on_save(request, obj):
+            fields.append("check_with_twilio")
+        state = [(_("State"), {"fields": self.shown_only})]
+        return [(None, {"fields": fields}), *(state if obj is not None else [])]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if obj is None else ("account", "sid", "region", *self.shown_only)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.replaced = _replaced(request)
+        form.known = getattr(request, "twilio_finding", None)
+        if not self.may_check_on_save(request, obj):
+            # What is not shown must not be posted either.
+            form.base_fields.pop("check_with_twilio", None)
+        return form
+
+    def may_check_on_save(self, request: HttpRequest, obj: Any) -> bool:
+        may_save = (
+            self.has_add_permission(request)
+            if obj is None
+            else self.has_change_permission(request, obj)
+        )
+        return self.check_on_save and may_save and self.has_verify_permission(request)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        replaced = _replaced(request)
+        if replaced is not None:
+            return {"name": replaced.name}
+        return {**default_account(), **super().get_changeform_initial_data(request)}
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        may_replace = (
+            key is not None
+            and key.is_active
+            and self.has_add_permission(request)
+            and self.has_change_permission(request, key)
+        )
+        context = {**(extra_context or {}), "may_replace": may_replace}
+        return super().change_view(request, object_id, form_url, context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        key = None if object_id is None else self.get_object(request, object_id)
+        is_there = object_id is None or key is not None
+        if request.method == "POST" and is_there and self.may_check_on_save(request, key):
+            # Before the page's transaction, which a slow Twilio should not hold open.
+            form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
+            form.is_valid()
+            request.twilio_finding = form.finding  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form for a new key; saving it retires the one that it replaces."""
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404
+        if not (self.has_add_permission(request) and self.has_change_permission(request, key)):
+            raise PermissionDenied
+        request.replaced_key = key  # type: ignore[attr-defined]
+        title = gettext("Replace API key %(name)s") % {"name": key.name}
+        context = {"title": title, "replaced": key}
+        response: HttpResponse = self.changeform_view(request, None, "", context)
+        return response
+
+    def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
+        if "secret" in form.changed_data:
+            obj.forget_check()
+        super().save_model(request, obj, form, change)
+        if form.finding is not None:
+            finding = form.finding
+            obj.record_check(finding.outcome, finding.message, finding.code)
+            self.message_user(request, finding.message, LEVELS[finding.outcome])
+        if form.replaced is not None:
+            self._retire(request, form.replaced, obj)
+
+    def _retire(self, request: HttpRequest, key: APIKey, successor: APIKey) -> None:
+        key.is_active = False
+        key.save()
+        self.log_change(request, key, gettext("Replaced by %(key)s.") % {"key": successor})
+        self.message_user(
+            request,
+            gettext("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
+            % {"key": key},
+        )
+
+    def ask_twilio(self, row: APIKey) -> Finding:
+        return verify_key(row)
+
+    @admin.display(description=_("status"))
+    def status(self, key: APIKey) -> SafeString:
+        state = status(key)
+        shown = badge(state.value, str(state.label))
+        if state != Status.UNREADABLE:
+            return shown
+        return format_html('{} <span class="twilio-note">{}</span>', shown, secret_problem(key))
+
+    @admin.display(description=_("stored secret"))
+    def secret_state(self, key: APIKey) -> str:
+        problem = secret_problem(key)
+        if problem is not None:
+            return gettext("unreadable: %(problem)s") % {"problem": problem}
+        return gettext("encrypted with key %(id)s") % {"id": key.secret.key_id}
+
+    @admin.display(description=_("last used"))
+    def last_used(self, key: APIKey) -> Any:
+        return key.last_used or gettext("never")  # type: ignore[attr-defined]
+
+    @admin.display(description=_("live tokens"))
+    def live_tokens(self, key: APIKey) -> Any:
+        return key.live_tokens if settings.audit else gettext("unknown, the audit is off")  # type: ignore[attr-defined]
+
+    @admin.display(description=_("safe to delete at Twilio"))
+    def safe_to_delete(self, key: APIKey) -> str:
+        moment = safe_to_delete_at(key)
+        if moment is None:
+            return "–"
+        if is_safe_to_delete(key):
+            return gettext("now")
+        return gettext("after %(moment)s") % {"moment": localize(localtime(moment))}
+
+
+def _replaced(request: HttpRequest) -> APIKey | None:
+    return getattr(request, "replaced_key", None)

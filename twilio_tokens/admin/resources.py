@@ -1,0 +1,62 @@
+"""Chat services, TwiML apps and push credentials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
+from twilio_tokens.models import ChatService, PushCredential, TwiMLApp
+
+
+class ResourceAdmin(CheckedAdmin):
+    list_select_related = ("account",)
+    search_fields = ("name", "sid", "account__name", "account__sid")
+    readonly_fields = ("check_badge",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {**default_account(), **super().get_changeform_initial_data(request)}
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = list(super().get_fields(request, obj))
+        return fields if obj is None else [*fields, "check_badge"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if {"account", "sid", "platform"} & set(form.changed_data):
+            obj.forget_check()
+        super().save_model(request, obj, form, change)
+
+
+class RestrictedResourceAdmin(ResourceAdmin):
+    filter_horizontal = ("groups",)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        initial = super().get_changeform_initial_data(request)
+        try:
+            of_account = self.model._default_manager.filter(account=initial.get("account"))
+        except ValueError:  # Django, too, ignores what the address of the page gets wrong
+            return initial
+        return {"is_default": not of_account.exists(), **initial}
+
+
+@admin.register(ChatService)
+class ChatServiceAdmin(RestrictedResourceAdmin):
+    list_display = ("name", "sid", "account", "is_default", "check_badge")
+    list_filter = ("is_default", "check_outcome", "account", "groups")
+    fields = ("account", "name", "sid", "is_default", "groups")
+
+
+@admin.register(TwiMLApp)
+class TwiMLAppAdmin(RestrictedResourceAdmin):
+    list_display = ("name", "sid", "account", "is_default", "allow_incoming", "check_badge")
+    list_filter = ("is_default", "allow_incoming", "check_outcome", "account", "groups")
+    fields = ("account", "name", "sid", "is_default", "allow_incoming", "groups")
+
+
+@admin.register(PushCredential)
+class PushCredentialAdmin(ResourceAdmin):
+    list_display = ("name", "sid", "platform", "account", "check_badge")
+    list_filter = ("platform", "check_outcome", "account")
+    fields = ("account", "name", "sid", "platform")
