@@ -36,6 +36,8 @@ from twilio_tokens.key_status import (
 from twilio_tokens.models import APIKey
 from twilio_tokens.verification import Finding, verify_key
 
+AUDIT_OFF = _("unknown, the audit is off")
+
 
 class KeyList(ChangeList):
     """Tells of the keys of one page who uses them."""
@@ -212,11 +214,12 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
 
     @admin.display(description=_("last used"))
     def last_used(self, key: APIKey) -> Any:
-        return key.last_used or gettext("never")  # type: ignore[attr-defined]
+        never = gettext("never") if settings.audit else AUDIT_OFF
+        return key.last_used or never  # type: ignore[attr-defined]
 
     @admin.display(description=_("live tokens"))
     def live_tokens(self, key: APIKey) -> Any:
-        return key.live_tokens if settings.audit else gettext("unknown, the audit is off")  # type: ignore[attr-defined]
+        return key.live_tokens if settings.audit else AUDIT_OFF  # type: ignore[attr-defined]
 
     @admin.display(description=_("safe to delete at Twilio"))
     def safe_to_delete(self, key: APIKey) -> str:
