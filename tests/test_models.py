@@ -462,7 +462,7 @@ print(Account.objects.count(), Account.objects.filter(is_default=True).count())
 def test_concurrent_saves_in_a_sqlite_file_wait_for_each_other(tmp_path: Path) -> None:
     environment = {
         **os.environ,
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}?timeout=60",
         "DJANGO_SETTINGS_MODULE": "tests.settings",
     }
     done = subprocess.run(
