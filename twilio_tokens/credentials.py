@@ -193,15 +193,15 @@ class Credentials:
 
     @cached_property
     def _group_ids(self) -> frozenset[Any]:
-        groups = getattr(self.user, "groups", None)
-        return frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
+        return _group_ids_of(self.user)
+
+
+def _group_ids_of(holder: Any) -> frozenset[Any]:
+    """Of a user, or of a resource; a site's own user model need not have groups."""
+    groups = getattr(holder, "groups", None)
+    return frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
 
 
 def _load(model: type[Resource], **lookup: Any) -> _Entry | None:
     resource = model._default_manager.select_related("account").filter(**lookup).first()
-    if resource is None:
-        return None
-    groups = getattr(resource, "groups", None)
-    return _Entry(
-        resource, frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
-    )
+    return None if resource is None else _Entry(resource, _group_ids_of(resource))

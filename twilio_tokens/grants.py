@@ -24,8 +24,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
 
 from django.utils.translation import gettext_lazy as _
 from twilio.jwt.access_token import AccessTokenGrant
@@ -93,6 +95,32 @@ class Grant(ABC):
 
 #: What stands beside the products in requests and answers.
 _RESERVED = {"code", "detail", "identity", "ttl"}
+
+
+class FieldKind(Enum):
+    """What a field of a grant holds, for the forms that ask for it."""
+
+    NAME = "the name of a resource"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    TEXT = "text"
+    OBJECT = "object"
+
+
+_KINDS = {bool | None: FieldKind.BOOLEAN, int | None: FieldKind.INTEGER, str | None: FieldKind.TEXT}
+
+
+@cache
+def field_kinds(grant: type[Grant]) -> dict[str, FieldKind]:
+    """Field to kind, in the order of declaration."""
+    hints = get_type_hints(grant)
+    return {
+        each.name: FieldKind.NAME
+        if each.name in grant.resources
+        else _KINDS.get(hints[each.name], FieldKind.OBJECT)
+        for each in dataclasses.fields(grant)
+    }
+
 
 _GrantClass = TypeVar("_GrantClass", bound=type[Grant])
 _registry: dict[str, type[Grant]] = {}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
@@ -24,7 +24,7 @@ from rest_framework.settings import api_settings
 from rest_framework.utils import html
 
 from .conf import settings
-from .grants import Grant, registered
+from .grants import FieldKind, Grant, field_kinds, registered
 from .issuing import IssuedAccessToken
 from .offers import Offer
 
@@ -255,7 +255,7 @@ def product_token_serializer(grant: type[Grant]) -> type[ProductTokenSerializer]
 
 @cache
 def reader(product: str | None) -> TokenSerializer:
-    """One serializer for all requests, only for its ``run_validation``.
+    """One serializer for all requests, only for its ``to_internal_value``.
 
     Making the fields anew is the dearest part of reading a request, and only what is shown
     to a user depends on the request.
@@ -272,25 +272,22 @@ def token_serializer(
     return product_token_serializer(registered()[product])
 
 
+FIELDS: dict[FieldKind, type[serializers.Field[Any, Any, Any, Any]]] = {
+    FieldKind.NAME: NameField,
+    FieldKind.BOOLEAN: IncomingField,
+    FieldKind.INTEGER: IntegerField,
+    FieldKind.TEXT: TextField,
+    FieldKind.OBJECT: ObjectField,
+}
+
+
 def _declared(grant: type[Grant]) -> dict[str, Any]:
-    hints = get_type_hints(grant)
+    kinds = field_kinds(grant)
+    fields = dataclasses.fields(grant)
     return {
         "grant": grant,
-        **{each.name: _field(grant, each, hints[each.name]) for each in dataclasses.fields(grant)},
+        **{each.name: FIELDS[kinds[each.name]](**each.metadata) for each in fields},
     }
-
-
-def _field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> Any:
-    options = dict(declared.metadata)
-    if declared.name in grant.resources:
-        return NameField(**options)
-    if hint == (bool | None):
-        return IncomingField(**options)
-    if hint == (int | None):
-        return IntegerField(**options)
-    if hint == (str | None):
-        return TextField(**options)
-    return ObjectField(**options)
 
 
 def _ttl_field() -> TTLField:

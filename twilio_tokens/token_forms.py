@@ -6,7 +6,7 @@ import dataclasses
 import json
 from contextlib import suppress
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
@@ -29,7 +29,7 @@ from .exceptions import (
     TwilioTokensError,
     Unavailable,
 )
-from .grants import Grant, registered
+from .grants import FieldKind, Grant, field_kinds, registered
 from .identity import RULES
 from .issuing import IssuedAccessToken, issue_access_token
 from .models import Resource
@@ -91,9 +91,8 @@ class TestTokenForm(forms.Form):
                 required=False,
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
-            hints = get_type_hints(grant)
             for each in dataclasses.fields(grant):
-                self.fields[f"{product}-{each.name}"] = _grant_field(grant, each, hints[each.name])
+                self.fields[f"{product}-{each.name}"] = _grant_field(grant, each)
 
     @property
     def fieldsets(self) -> list[tuple[Any, dict[str, Any]]]:
@@ -187,23 +186,24 @@ def _no_token(error: Unavailable) -> str:
     return gettext("No token was issued: %(reason)s") % {"reason": error.reason}
 
 
-def _grant_field(grant: type[Grant], declared: dataclasses.Field[Any], hint: Any) -> forms.Field:
+def _grant_field(grant: type[Grant], declared: dataclasses.Field[Any]) -> forms.Field:
+    kind = field_kinds(grant)[declared.name]
     label = capfirst(declared.name.replace("_", " "))
     options: dict[str, Any] = {
         "label": _LABELS.get(declared.name, label),
         "help_text": declared.metadata.get("help_text", ""),
         "required": False,
     }
-    if declared.name in grant.resources:
+    if kind == FieldKind.NAME:
         return forms.ChoiceField(choices=partial(_names, grant.resources[declared.name]), **options)
-    if hint == (bool | None):
+    if kind == FieldKind.BOOLEAN:
         choices = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
         return forms.TypedChoiceField(
             choices=choices, coerce=lambda value: value == "yes", empty_value=None, **options
         )
-    if hint == (int | None):
+    if kind == FieldKind.INTEGER:
         return forms.IntegerField(**options)
-    if hint == (str | None):
+    if kind == FieldKind.TEXT:
         text = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
         return forms.CharField(strip=False, widget=text, **options)
     return ObjectField(

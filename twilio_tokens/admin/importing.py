@@ -52,7 +52,7 @@ class Section:
         return capfirst(str(self.model._meta.verbose_name_plural))
 
 
-def importable(model_admin: admin.ModelAdmin[Account], request: HttpRequest) -> list[Any]:
+def importable(request: HttpRequest) -> list[Any]:
     """The models whose rows this user may add."""
     return [
         model
@@ -67,7 +67,7 @@ def import_view(
     account = model_admin.get_object(request, object_id)
     if account is None:
         raise Http404
-    allowed = importable(model_admin, request)
+    allowed = importable(request)
     if not (allowed and model_admin.has_view_permission(request, account)):
         raise PermissionDenied
     page = reverse("admin:twilio_tokens_account_change", args=[account.pk])
@@ -84,7 +84,7 @@ def import_view(
         chosen = [form for form in forms if form.cleaned_data["store"]]
         with transaction.atomic():
             for form in chosen:
-                _log(model_admin, request, form)
+                _store(model_admin, request, form)
         model_admin.message_user(
             request,
             ngettext("%(count)d was stored.", "%(count)d were stored.", len(chosen))
@@ -148,7 +148,7 @@ def _are_valid(forms: list[ImportForm]) -> bool:
     return not any(form.errors for form in forms)
 
 
-def _log(model_admin: admin.ModelAdmin[Account], request: HttpRequest, form: ImportForm) -> None:
+def _store(model_admin: admin.ModelAdmin[Account], request: HttpRequest, form: ImportForm) -> None:
     is_new = form.instance._state.adding
     row = form.save()
     row.record_check(

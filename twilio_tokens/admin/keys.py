@@ -151,14 +151,18 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         form_url: str = "",
         extra_context: Any = None,
     ) -> Any:
+        if request.method == "POST":
+            self._ask_twilio_first(request, object_id)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def _ask_twilio_first(self, request: HttpRequest, object_id: str | None) -> None:
+        """Before the page's transaction, which a slow Twilio should not hold open."""
         key = None if object_id is None else self.get_object(request, object_id)
         is_there = object_id is None or key is not None
-        if request.method == "POST" and is_there and self.may_check_on_save(request, key):
-            # Before the page's transaction, which a slow Twilio should not hold open.
+        if is_there and self.may_check_on_save(request, key):
             form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
             form.is_valid()
             request.twilio_finding = form.finding  # type: ignore[attr-defined]
-        return super().changeform_view(request, object_id, form_url, extra_context)
 
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form for a new key; saving it retires the one that it replaces."""
