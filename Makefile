@@ -7,22 +7,26 @@ POSTGRESQL_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
 
 PYTEST = .venv/bin/pytest --numprocesses auto
+SDKS = example_project/node_modules
 
-.PHONY: help demo test lint types matrix bench clean
+.PHONY: help demo test browser lint types matrix bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.example ## set up the example site and serve it at ADDR
+demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	.venv/bin/python -m example_project.local_secrets
 	.venv/bin/python manage.py migrate --verbosity 0
 	@.venv/bin/python manage.py setup_demo --address $(ADDR)
 	.venv/bin/python manage.py runserver $(ADDR)
 
-test: lint types tests/node/node_modules ## lint, check types, test on SQLite and on the servers that answer
+test: lint types browser ## lint, check types, test in Chromium and on each database that answers
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))
+
+browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
+	@unset DATABASE_URL; $(PYTEST) --ds=tests.browser.settings tests/browser
 
 lint: .venv/.test ## check style, and that imports point down only
 	.venv/bin/ruff check
@@ -32,14 +36,15 @@ lint: .venv/.test ## check style, and that imports point down only
 bench: .venv/.test ## measure what issuing costs, beside a view that answers a constant
 	.venv/bin/python -m benchmarks.token_request
 
-types: .venv/.test ## check types
+types: .venv/.test tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy
+	tests/node/node_modules/.bin/tsc --project tests/node
 
-matrix: tests/node/node_modules ## test on every Python from 3.10 to 3.13 that is found, with each Django
+matrix: tests/node/node_modules $(SDKS) ## test on every Python from 3.10 to 3.13 that is found, with each Django
 	.ci/matrix
 
 clean: ## remove what make has made, but for your data in var/
-	rm -rf .venv .matrix .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .matrix */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 
 # 1: a name, 2: its DATABASE_URL
 define test_on
@@ -53,8 +58,12 @@ endef
 CONNECT = import django; django.setup(); \
 	from django.db import connection; connection.ensure_connection()
 
-tests/node/node_modules: tests/node/package-lock.json
-	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+%/node_modules: %/package-lock.json
+	npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.venv/.chromium: .venv/.browser
+	.venv/bin/python -m tests.browser.chromium
 	@touch $@
 
 # A new virtual environment for each version of Python, and what an extra of setup.cfg needs in it.

@@ -41,6 +41,22 @@ CORS_ALLOW_CREDENTIALS = bool(CORS_ALLOWED_ORIGINS)
 CORS_URLS_REGEX = r"^/(twilio|api-token)/"
 CORS_EXPOSE_HEADERS = ["Retry-After"]
 
+# What a page may load and connect to: this site and, for the SDKs, Twilio.
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "connect-src": ["'self'", "wss://*.twilio.com", "https://*.twilio.com"],
+        # REST framework's browsable API has styles inside of its pages.
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "media-src": ["'self'", "https://*.twilio.com", "blob:", "mediastream:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
 # Applications
 
 INSTALLED_APPS = [
@@ -49,6 +65,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework.authtoken",
     "corsheaders",
+    "csp",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -58,6 +75,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -105,6 +123,15 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
+STATICFILES_DIRS = [
+    # Twilio's SDKs, each one file, under the name of its npm package.
+    (package, BASE_DIR / "example_project" / "node_modules" / package / folder)
+    for package, folder in (
+        ("twilio-video", "dist"),
+        ("@twilio/voice-sdk", "dist"),
+        ("@twilio/conversations", "builds"),
+    )
+]
 
 # Signing in
 

@@ -3,7 +3,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from rest_framework.authtoken.views import obtain_auth_token
 
-from .views import HomeView
+from .views import HomeView, SDKView
 
 accounts = [
     path("login/", LoginView.as_view(template_name="example_project/login.html"), name="login"),
@@ -12,6 +12,10 @@ accounts = [
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
+    *(
+        path(f"{name}/", SDKView.as_view(template_name=f"example_project/{name}.html"), name=name)
+        for name in ("video", "chat", "phone", "token")
+    ),
     path("twilio/", include("twilio_tokens.urls")),
     path("api-token/", obtain_auth_token, name="api-token"),
     # Under this namespace the browsable API looks for its “Log in” and “Log out”.

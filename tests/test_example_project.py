@@ -21,9 +21,12 @@ TWILIO = re.compile(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    for name in ("example_project", "twilio_tokens", "manage.py"):
-        source, target = REPOSITORY / name, tmp_path / name
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    for name in ("example_project", "twilio_tokens"):
+        ignore = shutil.ignore_patterns("node_modules")
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignore)
+    shutil.copy(REPOSITORY / "manage.py", tmp_path)
+    sdks = Path("example_project/node_modules")
+    (tmp_path / sdks).symlink_to(REPOSITORY / sdks)
     run(tmp_path, "-m", "example_project.local_secrets")
     run(tmp_path, "manage.py", "migrate", "--verbosity", "0")
     return tmp_path

@@ -41,7 +41,8 @@ Sign in at {url}
   {staff}
 
 Then open
-  {url}twilio/tokens/   to get tokens in the browser
+  {url}                 for video, chat, phone and tokens
+  {url}twilio/tokens/   for the browsable API
   {url}admin/           to see credentials and issued tokens, as staff
 
 Or get a token here:

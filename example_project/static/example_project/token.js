@@ -1,0 +1,89 @@
+import { TokenError, TokenSource } from "../twilio_tokens/twilio-tokens.js";
+import { $, clearProblem, fail, say, showToken } from "./page.js";
+
+const form = $("ask");
+const url = form.dataset.tokens;
+
+/** What “Refresh by itself” supplies: the page, in place of an SDK. */
+const page = { on() {}, updateToken() {} };
+
+let tokens = null;
+let count = 0;
+
+async function start() {
+  const offer = await (await fetch(url, { headers: { Accept: "application/json" } })).json();
+  if (!offer.ttl) throw new TokenError(0, offer.code ?? "unexpected_answer", offer.detail ?? "");
+  form.elements.ttl.max = offer.ttl.max;
+  for (const [product, list] of [["chat", "services"], ["voice", "apps"]]) {
+    const select = form.elements[product + (product === "chat" ? ".service" : ".app")];
+    select.append(...offer[product][list].map((name) => new Option(name)));
+    if (offer[product].default) select.value = offer[product].default;
+  }
+  form.elements["video.room"].required = offer.video.room_required;
+  for (const fieldset of form.querySelectorAll("[data-product]")) {
+    const { problem } = offer[fieldset.dataset.product];
+    fieldset.querySelector(".problem-text").textContent = problem?.detail ?? "";
+  }
+  say(`Tokens for ${offer.identity}`);
+}
+
+/** The form as the body of the request: what is left empty is left out. */
+function asked() {
+  const body = {};
+  for (const fieldset of form.querySelectorAll("[data-product]")) {
+    const { product } = fieldset.dataset;
+    if (!form.elements[product].checked) continue;
+    body[product] = {};
+    for (const { name, value } of fieldset.querySelectorAll("[name*='.']")) {
+      if (value) body[product][name.split(".")[1]] = value;
+    }
+    if (body[product].incoming) body[product].incoming = body[product].incoming === "true";
+  }
+  if (form.elements.ttl.value) body.ttl = Number(form.elements.ttl.value);
+  return body;
+}
+
+function show(answer) {
+  clearProblem();
+  showToken(answer);
+  $("facts").hidden = false;
+  $("expires").textContent = time(answer.expires_at);
+  $("refresh-at").textContent = time(answer.refresh_at);
+  $("count").textContent = ++count;
+}
+
+function time(text) {
+  return new Date(text).toLocaleString();
+}
+
+function onError(error, retryIn) {
+  fail(error);
+  if (retryIn !== null) say(`Trying again in ${Math.ceil(retryIn)} s …`);
+}
+
+async function get() {
+  try {
+    await tokens.get();
+  } catch (error) {
+    // Else it was stopped for the next one.
+    if (error instanceof TokenError) fail(error);
+  }
+}
+
+/** For what the form asks now; a TokenSource asks for the same always. */
+async function ask() {
+  tokens?.stop();
+  tokens = new TokenSource(url, asked(), { onToken: show, onError });
+  $("refresh").disabled = false;
+  await get();
+  if ($("keep").checked) tokens.supply(page);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  ask();
+});
+$("refresh").addEventListener("click", get);
+$("keep").addEventListener("change", () => tokens && ask());
+
+start().catch(fail);

@@ -1,0 +1,126 @@
+import { TokenSource } from "../twilio_tokens/twilio-tokens.js";
+import { $, clearProblem, enter, fail, say, sdk, told } from "./page.js";
+
+const { connect, createLocalTracks } = sdk("Video");
+
+/** After these a Room is entered again with a new token: expired, and the network was lost. */
+const LOST = new Set([20104, 53000, 53001, 53405]);
+
+let room = null;
+/** Set while in a room, or on the way there; aborted by “Leave”. */
+let tokens = null;
+let tracks = [];
+
+async function join(name) {
+  clearProblem();
+  enter("joining");
+  say("Joining …");
+  $("room-name").textContent = name;
+  tokens = new TokenSource($("stage").dataset.tokens, { room: name }, told);
+  const mine = tokens;
+  try {
+    if (!tracks.length) tracks = await createLocalTracks({ audio: true, video: { width: 640 } });
+    showMe();
+    const { token } = await tokens.get({ tries: 5 });
+    const joined = await connect(token, { name, tracks });
+    if (tokens !== mine) return joined.disconnect();
+    enterRoom(joined);
+  } catch (error) {
+    if (tokens === mine) leave(error);
+  }
+}
+
+function enterRoom(joined) {
+  room = joined;
+  clearProblem();
+  enter("joined");
+  room.participants.forEach(showParticipant);
+  room.on("participantConnected", showParticipant);
+  room.on("participantDisconnected", (participant) => tile(participant).remove());
+  room.on("reconnecting", () => say("The connection is lost. Reconnecting …"));
+  room.on("reconnected", tellWho);
+  room.once("disconnected", (left, error) => {
+    room = null;
+    $("stage").replaceChildren();
+    if (error && LOST.has(error.code)) join(left.name);
+    else leave(error);
+  });
+  tellWho();
+}
+
+function leave(error) {
+  tokens?.stop();
+  tokens = null;
+  room?.disconnect();
+  tracks.forEach((track) => track.stop?.());
+  tracks = [];
+  $("stage").replaceChildren();
+  for (const button of [$("mute"), $("camera")]) button.setAttribute("aria-pressed", "false");
+  enter("idle");
+  say("Not in a room");
+  if (error) fail(error);
+}
+
+function tellWho() {
+  const others = room.participants.size;
+  say(`Connected as ${room.localParticipant.identity}, with ${others || "no"} other${others === 1 ? "" : "s"}`);
+}
+
+// The stage: a tile for each participant
+
+function tile({ sid, identity }) {
+  const id = `tile-${sid}`;
+  if ($(id)) return $(id);
+  const figure = document.createElement("figure");
+  figure.id = id;
+  figure.append(document.createElement("figcaption"));
+  figure.lastChild.textContent = identity;
+  $("stage").append(figure);
+  return figure;
+}
+
+function showMe() {
+  const mine = tile({ sid: "me", identity: "You" });
+  const video = tracks.find((track) => track.kind === "video");
+  if (!mine.querySelector("video")) mine.prepend(video.attach());
+}
+
+function showParticipant(participant) {
+  const figure = tile(participant);
+  const show = (track) => {
+    figure.querySelector(track.kind)?.remove();
+    figure.prepend(track.attach());
+    mark(figure, track.kind, track.isEnabled);
+    track.on("enabled", () => mark(figure, track.kind, true));
+    track.on("disabled", () => mark(figure, track.kind, false));
+  };
+  participant.tracks.forEach(({ track }) => track && show(track));
+  participant.on("trackSubscribed", show);
+  participant.on("trackUnsubscribed", (track) => track.detach().forEach((part) => part.remove()));
+  tellWho();
+}
+
+function mark(figure, kind, on) {
+  figure.classList.toggle(kind === "audio" ? "muted" : "dark", !on);
+}
+
+// The buttons
+
+function toggle(button, kind) {
+  const off = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", off);
+  for (const track of tracks) if (track.kind === kind) track.enable(!off);
+  mark($("tile-me"), kind, !off);
+}
+
+$("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  join($("room").value);
+});
+$("leave").addEventListener("click", () => leave());
+$("mute").addEventListener("click", () => toggle($("mute"), "audio"));
+$("camera").addEventListener("click", () => toggle($("camera"), "video"));
+addEventListener("pagehide", () => room?.disconnect());
+
+enter("idle");
+say("Not in a room");
