@@ -17,8 +17,11 @@ export function say(text) {
   $("status").textContent = text;
 }
 
+let current = null;
+
 /** Tell what went wrong: an error of the site, of Twilio, or of the browser. */
 export function fail(error) {
+  current = error;
   const [title, text] = describe(error);
   $("problem-title").textContent = title;
   $("problem-text").textContent = text;
@@ -26,6 +29,7 @@ export function fail(error) {
 }
 
 export function clearProblem() {
+  current = null;
   $("problem").hidden = true;
 }
 
@@ -44,10 +48,13 @@ function describe(error) {
 
 /** What a TokenSource tells the page. */
 export const told = {
-  onToken: showToken,
+  onToken(answer) {
+    if (current instanceof TokenError) clearProblem();
+    showToken(answer);
+  },
   onError(error, retryIn) {
     fail(error);
-    if (retryIn !== null) say(`Trying again in ${Math.ceil(retryIn)} s …`);
+    if (retryIn !== null) $("problem-text").append(` Trying again in ${Math.ceil(retryIn)} s.`);
   },
 };
 

@@ -14,7 +14,8 @@ async function goOnline() {
   tokens = new TokenSource($("phone").dataset.tokens, {}, told);
   try {
     const { token } = await tokens.get({ tries: 5 });
-    device = new Device(token, { logLevel: "error" });
+    // With its precision, “nobody answers” is not told as a failed connection.
+    device = new Device(token, { logLevel: "error", enableImprovedSignalingErrorPrecision: true });
     tokens.supply(device);
     device.on("registered", () => {
       clearProblem();

@@ -1,5 +1,5 @@
 import { TokenError, TokenSource } from "../twilio_tokens/twilio-tokens.js";
-import { $, clearProblem, fail, say, showToken } from "./page.js";
+import { $, fail, say, told } from "./page.js";
 
 const form = $("ask");
 const url = form.dataset.tokens;
@@ -43,9 +43,8 @@ function asked() {
   return body;
 }
 
-function show(answer) {
-  clearProblem();
-  showToken(answer);
+function onToken(answer) {
+  told.onToken(answer);
   $("facts").hidden = false;
   $("expires").textContent = time(answer.expires_at);
   $("refresh-at").textContent = time(answer.refresh_at);
@@ -54,11 +53,6 @@ function show(answer) {
 
 function time(text) {
   return new Date(text).toLocaleString();
-}
-
-function onError(error, retryIn) {
-  fail(error);
-  if (retryIn !== null) say(`Trying again in ${Math.ceil(retryIn)} s …`);
 }
 
 async function get() {
@@ -73,7 +67,7 @@ async function get() {
 /** For what the form asks now; a TokenSource asks for the same always. */
 async function ask() {
   tokens?.stop();
-  tokens = new TokenSource(url, asked(), { onToken: show, onError });
+  tokens = new TokenSource(url, asked(), { ...told, onToken });
   $("refresh").disabled = false;
   await get();
   if ($("keep").checked) tokens.supply(page);

@@ -1,54 +1,38 @@
-// @ts-check
 /**
  * Twilio Access Tokens from django-twilio-tokens, and Twilio's SDKs supplied with them.
  *
- *     const tokens = new TokenSource("/twilio/tokens/voice/", { incoming: true });
- *     const device = new Twilio.Device((await tokens.get()).token);
- *     tokens.supply(device);
- *
  * @typedef {{token: string, jti: string, identity: string, account_sid: string, grants: object,
  *   issued_at: string, expires_at: string, expires_in: number, refresh_at: string}} AccessToken
- *   What the site answers: `token` is for Twilio's SDK, times are ISO 8601, `expires_in` is seconds.
- *
- * @typedef {object} SDK  A Voice `Device` or a Conversations `Client`.
- * @property {(event: any, listener: (value: any) => void) => any} on
- * @property {(token: string) => any} updateToken
- *
+ *   The site's answer: `token` is for Twilio's SDK, times are ISO 8601, `expires_in` is in seconds.
+ * @typedef {{on: (event: any, listener: (value: any) => void) => any,
+ *   updateToken: (token: string) => any, connectionState?: string}} SDK  a `Device` or a `Client`
  * @typedef {object} Options
- * @property {() => Record<string, string> | Promise<Record<string, string>>} [headers]
- *   for token or JWT authentication; asked before each request
+ * @property {() => object | Promise<object>} [headers]  for token authentication; asked each time
  * @property {RequestCredentials} [credentials]  "include" sends cookies to another origin
  * @property {(answer: AccessToken) => void} [onToken]  told of each new token
- * @property {(error: Error, retryIn: number | null) => void} [onError]
- *   told of what goes wrong in the background, and in how many seconds it is tried again, if it is
+ * @property {(error: Error, retryIn: number | null) => void} [onError]  in seconds, null for never
  */
 
 const SECOND = 1000;
-const REQUEST_TIMEOUT = 20 * SECOND;
-const LONGEST_BACK_OFF = 60 * SECOND;
-/** Timers stand still while a laptop sleeps, so the clock is looked at this often. */
-const LOOK_AT_CLOCK = 30 * SECOND;
-/** An SDK gets a token no sooner than this, or half a token's life, after the last one. */
+/** An SDK that asks gets a token no sooner than this, or half a token's life, after the last. */
 const SHORTEST_GAP = 30 * SECOND;
-/** Twilio's code where a new token helps; others would be met by the next token too. */
+/** Twilio's code for which a new token helps; other refusals would meet the next one, too. */
 const EXPIRED = 20104;
+const ASKING_EVENTS = ["tokenWillExpire", "tokenAboutToExpire", "tokenExpired"];
 
-/** The site, or the network, gave no token. */
+/** The site, or the network, gave no token; if it is `temporary`, the same may succeed later. */
 export class TokenError extends Error {
-  /**
-   * @param {number} status  of the HTTP answer, 0 if there was none
-   * @param {string} code  the site's, such as "throttled"; else "network" or "unexpected_answer"
-   * @param {string} detail  for people
-   * @param {number | null} retryAfter  seconds, if the site says so
-   */
-  constructor(status, code, detail, retryAfter = null) {
-    super(detail);
-    Object.assign(this, { name: "TokenError" });
+  /** @param {Response | null} response @param {any} answer  `{code, detail}`, or for each field */
+  constructor(response, { code = "unexpected_answer", detail = "", ...fields }) {
+    const status = response?.status ?? 0;
+    super(detail || messages(fields) || `The site answered ${status}, and not with a token.`);
+    this.name = "TokenError";
     this.status = status;
-    this.code = code;
-    this.detail = detail;
-    this.retryAfter = retryAfter;
-    /** Whether the same request may succeed later. */
+    this.code = /** @type {string} */ (code);
+    this.detail = this.message;
+    const after = response?.headers.get("Retry-After") ?? ""; // seconds, or a date as of proxies
+    const seconds = Number(after) || (Date.parse(after) - Date.now()) / SECOND;
+    this.retryAfter = seconds > 0 ? seconds : null;
     this.temporary = status === 0 || status === 429 || status >= 500;
   }
 }
@@ -56,12 +40,11 @@ export class TokenError extends Error {
 /** Asks one address of the site, always for the same. */
 export class TokenSource {
   #stop = new AbortController();
-  /** @type {Promise<AccessToken> | undefined} */
-  #request;
-  /** @type {Set<SDK>} */
-  #supplied = new Set();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
+  #request = /** @type {Promise<AccessToken> | null} */ (null);
+  #token = "";
+  /** Each SDK, and whether it is being given a token. @type {Map<SDK, boolean>} */
+  #supplied = new Map();
+  #timer = 0;
   #refreshing = false;
   #refreshAt = 0;
   #notBefore = 0;
@@ -80,85 +63,91 @@ export class TokenSource {
   /**
    * A new token, which supplied SDKs get as well. Callers share a request that is under way.
    * What may succeed later is tried again, `tries` times in all, after the site's Retry-After.
-   *
    * @returns {Promise<AccessToken>} or throws a TokenError; an AbortError once stopped
    */
   async get({ tries = 1 } = {}) {
-    for (let failures = 1; ; failures++) {
+    for (let failures = 0; ; failures++) {
       try {
-        this.#request ??= this.#fetch().finally(() => (this.#request = undefined));
-        return await this.#request;
+        return await (this.#request ??= this.#fetch().finally(() => (this.#request = null)));
       } catch (error) {
-        if (!(error instanceof TokenError && error.temporary) || failures >= tries) throw error;
-        const wait = pause(error, failures);
-        this.options.onError?.(error, wait / SECOND);
-        await this.#sleep(wait, error.status === 0);
+        if (!(error instanceof TokenError && error.temporary) || failures + 1 >= tries) throw error;
+        // Longer each time unless the site says how long; and more, lest all come back at once.
+        const wait = (error.retryAfter ?? Math.min(2 ** failures, 30)) * (1 + Math.random() / 2);
+        this.options.onError?.(error, wait);
+        await this.#sleep(wait * SECOND, error.status === 0);
       }
     }
   }
 
   /**
-   * Keep an SDK in tokens until `stop()`: by the token's `refresh_at`, and when its events ask.
-   *
+   * Keep an SDK in tokens: by the token's `refresh_at`, and when its events ask. Call `stop()`
+   * before you unregister, destroy or shut it down: a new token would bring it back.
    * @param {SDK} sdk  made with the last token of `get()`
    */
   supply(sdk) {
     const refresh = () => this.#lookAtClock(Date.now());
-    for (const event of ["tokenWillExpire", "tokenAboutToExpire", "tokenExpired"]) sdk.on(event, refresh);
+    for (const event of ASKING_EVENTS) sdk.on(event, refresh);
     sdk.on("error", (error) => error.code === EXPIRED && refresh());
     sdk.on("connectionError", (error) => error.errorCode === EXPIRED && refresh());
-    if (!this.#supplied.size) {
-      const { signal } = this.#stop;
-      document.addEventListener("visibilitychange", () => this.#lookAtClock(), { signal });
-      addEventListener("online", () => this.#lookAtClock(), { signal });
-    }
-    this.#supplied.add(sdk);
+    const { signal } = this.#stop;
+    document.addEventListener("visibilitychange", () => this.#lookAtClock(), { signal });
+    addEventListener("online", () => this.#lookAtClock(), { signal });
+    this.#supplied.set(sdk, false);
     this.#lookAtClock();
   }
 
-  /** Ask for nothing any more. */
+  /** Ask for nothing any more, and tell nothing. */
   stop() {
     this.#stop.abort();
-    clearTimeout(this.#timer);
+    this.options = {};
   }
 
   async #fetch() {
-    const { headers, credentials = "same-origin", onToken } = this.options;
     const { signal } = this.#stop;
-    const ownCookies = credentials === "include" || this.url.origin === location.origin;
-    const response = await fetch(this.url, {
-      method: "POST",
-      body: JSON.stringify(this.ask),
-      headers: {
-        Accept: "application/json",
-        "Content-Type": "application/json",
-        ...(ownCookies && csrfHeader()),
-        ...(await headers?.()),
-      },
-      credentials,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT)]),
-    }).catch((error) => {
+    const response = await this.#send().catch(({ message }) => {
       signal.throwIfAborted();
-      throw new TokenError(0, "network", `The site cannot be reached: ${error.message}`);
+      throw new TokenError(null, { code: "network", detail: `No answer of the site: ${message}` });
     });
-    const answer = await response.json().catch(() => null);
+    const answer = Object(await response.json().catch(() => null));
     signal.throwIfAborted();
-    if (!response.ok || !answer?.token) throw refusal(response, answer);
+    if (!response.ok || !answer.token) throw new TokenError(response, answer);
+    this.#token = answer.token;
     this.#notBefore = Date.now() + Math.min(SHORTEST_GAP, (answer.expires_in * SECOND) / 2);
     // By the time that passes here: this clock may differ from the site's.
     this.#refreshAt = Date.now() + Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
-    for (const sdk of this.#supplied) this.#hand(sdk, answer.token);
-    onToken?.(answer);
+    for (const sdk of this.#supplied.keys()) this.#hand(sdk);
+    this.options.onToken?.(answer);
     return answer;
   }
 
-  /** @param {SDK} sdk @param {string} token */
-  async #hand(sdk, token) {
+  async #send() {
+    const { headers, credentials = "same-origin" } = this.options;
+    const ownCookies = credentials === "include" || this.url.origin === location.origin;
+    const type = { Accept: "application/json", "Content-Type": "application/json" };
+    return fetch(this.url, {
+      method: "POST",
+      body: JSON.stringify(this.ask),
+      headers: { ...type, ...(ownCookies && csrfHeader()), ...(await headers?.()) },
+      credentials,
+      signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(20 * SECOND)]),
+    });
+  }
+
+  /** One token after the other, as a Client loses those that overlap. @param {SDK} sdk */
+  async #hand(sdk) {
+    if (this.#supplied.get(sdk)) return;
+    this.#supplied.set(sdk, true);
     try {
-      await sdk.updateToken(token);
+      for (let given = ""; given !== this.#token; ) {
+        // What a Client gets while Twilio closes its connection is lost as well.
+        while (sdk.connectionState === "disconnecting") await this.#sleep(SECOND / 10);
+        given = this.#token;
+        await Promise.race([sdk.updateToken(given), this.#sleep(10 * SECOND)]);
+      }
     } catch (error) {
       this.options.onError?.(/** @type {Error} */ (error), null);
     }
+    this.#supplied.set(sdk, false);
   }
 
   /** Refresh when it is time. @param {number} [wanted]  when an SDK asks for it */
@@ -168,61 +157,43 @@ export class TokenSource {
     const wait = this.#refreshAt - Date.now();
     if (this.#stop.signal.aborted || this.#refreshing || wait === Infinity) return;
     if (wait <= 0) this.#refresh();
-    else this.#timer = setTimeout(() => this.#lookAtClock(), Math.min(wait, LOOK_AT_CLOCK));
+    // Not in one wait: timers stand still while a laptop sleeps.
+    else this.#timer = setTimeout(() => this.#lookAtClock(), Math.min(wait, 30 * SECOND));
   }
 
   async #refresh() {
     this.#refreshing = true;
     await this.get({ tries: Infinity }).catch((error) => {
       // Asking again would be answered the same, until an event of an SDK gives a reason to.
-      this.#refreshAt = Infinity;
-      this.#notBefore = Date.now() + SHORTEST_GAP;
-      if (!this.#stop.signal.aborted) this.options.onError?.(error, null);
+      [this.#refreshAt, this.#notBefore] = [Infinity, Date.now() + SHORTEST_GAP];
+      this.options.onError?.(error, null);
     });
     this.#refreshing = false;
     this.#lookAtClock();
   }
 
-  /** @param {number} ms @param {boolean} orOnline  or until the network is back */
+  /** @param {number} ms @param {boolean} [orOnline]  or until the network is back */
   #sleep(ms, orOnline) {
     const { signal } = this.#stop;
     return new Promise((resolve, reject) => {
       setTimeout(resolve, ms);
       if (orOnline) addEventListener("online", resolve, { once: true, signal });
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      if (signal.aborted) reject(signal.reason);
     });
   }
 }
 
-/** Milliseconds: as the site says, else more after each failure; some more, or not all come at once. */
-function pause(/** @type {TokenError} */ { retryAfter }, /** @type {number} */ failures) {
-  if (retryAfter !== null) return retryAfter * SECOND * (1 + Math.random() / 10);
-  return Math.min(2 ** (failures - 1) * SECOND, LONGEST_BACK_OFF) * (0.5 + Math.random() / 2);
-}
-
-function refusal(/** @type {Response} */ { status, headers }, /** @type {any} */ answer) {
-  const { code = "unexpected_answer", detail, ...fields } = Object(answer);
-  const text = detail ?? (messages(fields) || `The site answered ${status}, and not with a token.`);
-  // Proxies may send a date instead of seconds.
-  const after = headers.get("Retry-After") ?? "";
-  const seconds = Number(after) || (Date.parse(after) - Date.now()) / SECOND;
-  return new TokenError(status, code, text, seconds > 0 ? seconds : null);
-}
-
 /** @param {any} errors  `{field: [messages]}`, nested by product @returns {string} */
-function messages(errors, path = "") {
-  if (typeof errors === "string") return path + errors;
-  const named = (/** @type {string} */ name) => !Array.isArray(errors) && name !== "non_field_errors";
-  return Object.entries(errors)
-    .map(([name, value]) => messages(value, named(name) ? `${path}${name}: ` : path))
-    .join(" ");
+function messages(errors) {
+  if (typeof errors !== "object") return String(errors);
+  const label = (/** @type {string} */ name) => (/^\d|^non_field/.test(name) ? "" : `${name}: `);
+  const entries = Object.entries(errors ?? {});
+  return entries.map(([name, value]) => label(name) + messages(value)).join(" ");
 }
 
 /** From Django's cookie, or from a form of the page where scripts cannot see the cookie. */
 function csrfHeader() {
-  /** @type {HTMLInputElement | null} */
+  const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
   const input = document.querySelector("input[name=csrfmiddlewaretoken]");
-  const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? input?.value;
-  return token ? { "X-CSRFToken": token } : undefined;
+  return { "X-CSRFToken": cookie ?? input?.getAttribute("value") ?? "" };
 }

@@ -1,0 +1,119 @@
+"""The example site, a browser, and a local Twilio that knows the site's account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+
+from tests.conftest import sid
+from twilio_tokens.models import APIKey
+
+from . import chromium, twilio_sockets
+from .twilio_sockets import Sockets, Twilio
+
+#: Milliseconds. The SDKs wait up to some seconds between their tries.
+PATIENCE = 20_000
+expect.set_options(timeout=PATIENCE)
+
+OPTIONS = [
+    "--no-sandbox",
+    "--ignore-certificate-errors",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--allow-loopback-in-peer-connection",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getini("DJANGO_SETTINGS_MODULE") and not config.option.ds == "tests.browser.settings":
+        raise pytest.UsageError(
+            "These tests run by: pytest --ds=tests.browser.settings tests/browser"
+        )
+
+
+@pytest.fixture(scope="session")
+def sockets() -> Iterator[Sockets]:
+    with twilio_sockets.running() as sockets:
+        yield sockets
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, sockets: Sockets) -> Iterator[Browser]:
+    resolve = f"--host-resolver-rules=MAP * 127.0.0.1:{sockets.port}, EXCLUDE localhost"
+    path = chromium.find()
+    assert path, chromium.HOW
+    browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, resolve])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def site(live_server: Any, settings: Any) -> str:
+    """The address of the example site."""
+    settings.ALLOWED_HOSTS = ["localhost"]
+    return live_server.url
+
+
+@pytest.fixture
+def twilio(sockets: Sockets, site: str, api_key: APIKey, secret: str) -> Twilio:
+    """A Twilio that knows the account and the key of the site, by what the test typed in."""
+    twilio = Twilio(account=sid("AC"), key=sid("SK"), secret=secret)
+    sockets.use(twilio)
+    return twilio
+
+
+def throttled_for(seconds: float, settings: Any) -> None:
+    """From now on anna may ask for one token a minute, and did so almost a minute ago."""
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
+    key = f"throttle_twilio_tokens_{User.objects.get(username='anna').pk}"
+    cache.set(key, [time.time() - 60 + seconds], timeout=60)
+
+
+SignedIn = Callable[[str], BrowserContext]
+
+
+@pytest.fixture
+def signed_in(browser: Browser, site: str) -> Iterator[SignedIn]:
+    """Makes a browser context in which a user is signed in."""
+    contexts = []
+
+    def make(username: str) -> BrowserContext:
+        user, _ = User.objects.get_or_create(username=username)
+        client = Client()
+        client.force_login(user)
+        context = browser.new_context(base_url=site, permissions=["camera", "microphone"])
+        context.set_default_timeout(PATIENCE)
+        context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}]
+        )
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(signed_in: SignedIn) -> Page:
+    """A page of anna, who is signed in. A test fails by what the page forgot to catch."""
+    page = signed_in("anna").new_page()
+    return page

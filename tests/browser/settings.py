@@ -1,0 +1,19 @@
+"""The example's own settings, as a machine has them on which nothing is set."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.management.utils import get_random_secret_key
+
+# Playwright's sync API runs an event loop in the thread of the tests, and Django takes all in that
+# thread for async code.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+os.environ["SECRET_KEY"] = get_random_secret_key()
+os.environ["DEBUG"] = "true"
+
+from example_project.settings import *  # noqa: F403
+
+# What a test changes in the database counts at once.
+TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 0
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,485 @@
+"""The JavaScript client, in a page of the site and with the real site behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Error, Page
+from rest_framework.authtoken.models import Token
+
+from tests.conftest import decoded
+from twilio_tokens.models import APIKey, IssuedToken
+
+from .conftest import SignedIn
+
+pytestmark = pytest.mark.usefixtures("api_key")
+
+VIDEO = "/twilio/tokens/video/"
+
+#: Stands where an SDK's object would, and notes what it is given.
+PREPARE = """async () => {
+  Object.assign(window, await import("/static/twilio_tokens/twilio-tokens.js"));
+  window.told = [];
+  window.options = {
+    onToken: ({ jti }) => told.push(jti),
+    onError: (error, retryIn) => told.push([error.code, retryIn]),
+  };
+  window.Recorder = class {
+    listeners = {};
+    given = [];
+    on(event, listener) { (this.listeners[event] ??= []).push(listener); }
+    emit(event, ...values) { for (const listener of this.listeners[event]) listener(...values); }
+    updateToken(token) { this.given.push(token); }
+  };
+}"""
+
+SUPPLY = """async ([url, ask]) => {
+  window.tokens = new TokenSource(url, ask, options);
+  window.sdk = new Recorder();
+  window.first = await tokens.get();
+  tokens.supply(sdk);
+}"""
+
+THROWN = """async ([url, ask, tries]) => {
+  try {
+    return await new TokenSource(url, ask, window.options).get({ tries });
+  } catch (error) {
+    const { name, status, code, detail, retryAfter, message } = error;
+    return { name, status, code, detail, retryAfter, message };
+  }
+}"""
+
+
+def prepare(page: Page) -> Page:
+    page.goto("/")
+    page.evaluate(PREPARE)
+    return page
+
+
+@pytest.fixture
+def client(page: Page) -> Page:
+    """A page with the client's classes and an ``options`` that notes everything in ``told``."""
+    return prepare(page)
+
+
+@pytest.fixture
+def timed(page: Page) -> Page:
+    """The same, and its time stands until the test moves it."""
+    page.clock.install()
+    prepare(page)
+    page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
+    return page
+
+
+def get(page: Page, url: str = VIDEO, ask: dict[str, Any] | None = None) -> Any:
+    return page.evaluate(THROWN, [url, ask or {}, 1])
+
+
+def supplied(page: Page, ask: dict[str, Any] | None = None, url: str = VIDEO) -> None:
+    page.evaluate(SUPPLY, [url, ask or {}])
+
+
+def wait_for(page: Page, expression: str) -> None:
+    """By the test's own clock: the page's may stand still."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.context.pages[0].request.get("/static/example_project/icon.svg")
+    raise AssertionError(f"{expression} did not come true: {page.evaluate('told')}")
+
+
+def tokens_given(page: Page) -> int:
+    return page.evaluate("sdk.given.length")
+
+
+# Getting a token
+
+
+def test_a_signed_in_user_gets_a_token_by_session_and_csrf(client: Page, secret: str) -> None:
+    answer = get(client, ask={"room": "Ärzte 会議室", "ttl": 60})
+    claims = decoded(answer["token"], secret)
+    assert claims["grants"] == {"identity": "anna", "video": {"room": "Ärzte 会議室"}}
+    assert claims["exp"] - claims["iat"] == answer["expires_in"] == 60
+
+
+def test_the_csrf_token_of_a_form_serves_where_the_cookie_is_hidden(
+    page: Page, settings: Any
+) -> None:
+    settings.CSRF_COOKIE_HTTPONLY = True
+    prepare(page)
+    assert "csrftoken" not in page.evaluate("document.cookie")
+    assert get(page)["identity"] == "anna"
+
+
+@pytest.mark.usefixtures("chat_service", "twiml_app")
+def test_one_token_for_several_products(client: Page, secret: str) -> None:
+    ask = {"video": {"room": "A"}, "chat": {}, "voice": {"incoming": False}}
+    grants = decoded(get(client, "/twilio/tokens/", ask)["token"], secret)["grants"]
+    assert grants.keys() == {"identity", "video", "chat", "voice"}
+
+
+@pytest.mark.parametrize("function", ["() =>", "async () =>"])
+def test_a_header_function_authenticates_without_cookies(
+    browser: Browser, site: str, user: User, function: str
+) -> None:
+    context = browser.new_context(base_url=site)
+    page = prepare(context.new_page())
+    key = Token.objects.create(user=user).key
+    answer = page.evaluate(
+        f"""async (key) => {{
+          const headers = {function} ({{ Authorization: `Token ${{key}}` }});
+          return new TokenSource("{VIDEO}", {{}}, {{ headers, credentials: "omit" }}).get();
+        }}""",
+        key,
+    )
+    context.close()
+    assert answer["identity"] == "anna"
+
+
+def test_callers_at_the_same_time_share_one_request_and_later_ones_get_a_new_token(
+    client: Page,
+) -> None:
+    jtis = client.evaluate(
+        """async (url) => {
+          const tokens = new TokenSource(url);
+          const all = await Promise.all([tokens.get(), tokens.get(), tokens.get()]);
+          return [...all, await tokens.get()].map(({ jti }) => jti);
+        }""",
+        VIDEO,
+    )
+    assert len(jtis) == 4
+    assert jtis[0] == jtis[1] == jtis[2] != jtis[3]
+    assert set(IssuedToken.objects.values_list("jti", flat=True)) == set(jtis)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("url", "ask", "code", "detail"),
+    [
+        (VIDEO, {"rooom": "A"}, "unknown_field", "rooom: "),
+        ("/twilio/tokens/", {"video": {"room": ""}}, "blank", "video: room: "),
+        (VIDEO, {"a": 1, "b": 2}, "unknown_field", "a: Unknown field. b: Unknown field."),
+        ("/twilio/tokens/", {}, "required", "Ask for at least one product"),
+    ],
+)
+def test_wrong_fields_are_told_by_name(
+    client: Page, url: str, ask: dict[str, Any], code: str, detail: str
+) -> None:
+    error = get(client, url, ask)
+    assert (error["name"], error["status"], error["code"]) == ("TokenError", 400, code)
+    assert error["detail"].startswith(detail)
+
+
+def test_a_stranger_is_not_authenticated(browser: Browser, site: str) -> None:
+    context = browser.new_context(base_url=site)
+    error = get(prepare(context.new_page()))
+    context.close()
+    assert (error["status"], error["code"]) == (401, "not_authenticated")
+    assert error["message"] == error["detail"] == "Authentication credentials were not provided."
+
+
+def test_a_site_without_a_key_is_not_configured(client: Page) -> None:
+    APIKey.objects.update(is_active=False)
+    error = get(client)
+    assert (error["status"], error["code"], error["retryAfter"]) == (503, "not_configured", None)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/accounts/login/", 200), ("/nowhere/", 404)])
+def test_what_is_no_token_is_an_error(client: Page, path: str, status: int) -> None:
+    error = get(client, path)
+    assert (error["status"], error["code"]) == (status, "unexpected_answer")
+    assert error["detail"] == f"The site answered {status}, and not with a token."
+
+
+def test_no_network_is_an_error_of_the_same_class(client: Page) -> None:
+    client.context.set_offline(True)
+    error = get(client)
+    client.context.set_offline(False)
+    assert (error["name"], error["status"], error["code"]) == ("TokenError", 0, "network")
+
+
+def test_a_retry_waits_as_retry_after_says(timed: Page, settings: Any) -> None:
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
+    get(timed)
+    error = get(timed)
+    assert (error["status"], error["code"]) == (429, "throttled")
+    assert 50 < error["retryAfter"] <= 60
+
+    timed.evaluate(
+        "(url) => { window.result = null;"
+        " new TokenSource(url, {}, options).get({ tries: 2 }).then((got) => (result = got)); }",
+        VIDEO,
+    )
+    wait_for(timed, "told.length > 1")
+    code, retry_in = timed.evaluate("told.at(-1)")
+    assert code == "throttled"
+    assert 50 < retry_in <= 90
+    settings.TWILIO_TOKENS_THROTTLE_RATE = None
+    timed.clock.run_for(49_000)
+    assert timed.evaluate("result") is None
+    assert IssuedToken.objects.count() == 1
+    timed.clock.run_for(1000 * retry_in - 49_000)
+    wait_for(timed, "result?.identity === 'anna'")
+
+
+def test_retry_after_may_be_a_date(timed: Page) -> None:
+    """As proxies and maintenance pages send it."""
+    date = timed.evaluate("new Date(Date.now() + 90_000).toUTCString()")
+    timed.route(
+        f"**{VIDEO}",
+        lambda route: route.fulfill(
+            status=503, headers={"Retry-After": date}, body="<h1>Back soon"
+        ),
+    )
+    error = get(timed)
+    assert (error["status"], error["code"]) == (503, "unexpected_answer")
+    assert 85 < error["retryAfter"] <= 90
+
+
+def test_a_header_function_that_fails_is_a_failure_that_may_pass(client: Page) -> None:
+    client.evaluate("() => { options.headers = async () => { throw new Error('no JWT'); }; }")
+    error = get(client)
+    assert (error["status"], error["code"]) == (0, "network")
+    assert "no JWT" in error["detail"]
+
+
+# Supplying
+
+
+def test_an_sdk_gets_a_new_token_when_the_answer_says_so(timed: Page, secret: str) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.clock.run_for(3_295_000)
+    assert tokens_given(timed) == 0
+    timed.clock.run_for(10_000)
+    wait_for(timed, "sdk.given.length === 1")
+    assert decoded(timed.evaluate("sdk.given[0]"), secret)["grants"]["identity"] == "anna"
+    assert timed.evaluate("sdk.given[0] !== first.token")
+    timed.clock.run_for(3_295_000)
+    assert tokens_given(timed) == 1
+    timed.clock.run_for(10_000)
+    wait_for(timed, "sdk.given.length === 2")
+
+
+def test_a_laptop_that_slept_refreshes_when_it_wakes(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.clock.fast_forward(10 * 3600 * 1000)
+    wait_for(timed, "sdk.given.length === 1")
+
+
+def test_a_tab_that_comes_to_the_front_looks_at_the_clock(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    # The clock goes on, but no timer fires, as in a tab that the browser has put to sleep.
+    timed.clock.set_fixed_time(timed.evaluate("Date.now() / 1000 + 3400"))
+    assert tokens_given(timed) == 0
+    timed.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for(timed, "sdk.given.length === 1")
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_clock_that_is_wrong_by_days_changes_nothing(page: Page, days: int) -> None:
+    page.clock.install(time=time.time() + days * 86_400)
+    prepare(page)
+    page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
+    supplied(page, {"ttl": 3600})
+    page.clock.run_for(3_290_000)
+    assert tokens_given(page) == 0
+    page.clock.run_for(20_000)
+    wait_for(page, "sdk.given.length === 1")
+
+
+@pytest.mark.parametrize(
+    ("event", "value"),
+    [
+        ("tokenWillExpire", "sdk"),
+        ("tokenAboutToExpire", "1"),
+        ("tokenExpired", "undefined"),
+        ("error", "{ code: 20104 }"),
+        ("connectionError", "{ errorCode: 20104, terminal: true }"),
+    ],
+)
+def test_an_sdk_that_asks_gets_a_new_token(timed: Page, event: str, value: str) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.clock.run_for(60_000)
+    timed.evaluate(f"sdk.emit('{event}', {value})")
+    wait_for(timed, "sdk.given.length === 1")
+
+
+@pytest.mark.parametrize(
+    ("event", "value"),
+    [("error", "{ code: 20101 }"), ("connectionError", "{ errorCode: 20101, terminal: true }")],
+)
+def test_a_refusal_that_a_new_token_would_meet_too_asks_for_none(
+    timed: Page, event: str, value: str
+) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.clock.run_for(60_000)
+    timed.evaluate(f"sdk.emit('{event}', {value})")
+    timed.clock.run_for(60_000)
+    assert IssuedToken.objects.count() == 1
+
+
+def test_an_sdk_that_asks_without_end_is_answered_at_a_measured_pace(timed: Page) -> None:
+    """As Voice does with a token of ten seconds or less."""
+    timed.evaluate(
+        """() => {
+          Recorder.prototype.updateToken = function (token) {
+            this.given.push(token);
+            this.emit("tokenWillExpire");
+          };
+        }"""
+    )
+    supplied(timed, {"ttl": 10})
+    timed.evaluate("sdk.emit('tokenWillExpire')")
+    for second in range(1, 61):
+        timed.clock.run_for(1000)
+        wait_for(timed, f"sdk.given.length >= {second // 5} - 1")
+    assert 8 <= tokens_given(timed) <= 12
+
+
+def test_a_token_that_the_page_asks_for_goes_to_the_sdk_too(client: Page) -> None:
+    supplied(client)
+    token = client.evaluate("async () => (await tokens.get()).token")
+    assert client.evaluate("sdk.given") == [token]
+
+
+def test_two_sdks_share_the_tokens_of_one_source(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.evaluate("() => { window.second = new Recorder(); tokens.supply(second); }")
+    timed.clock.run_for(3_305_000)
+    wait_for(timed, "sdk.given.length === 1")
+    assert timed.evaluate("second.given[0] === sdk.given[0]")
+    assert IssuedToken.objects.count() == 2
+
+
+def test_a_site_that_is_down_is_asked_less_and_less_often_until_it_is_back(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    APIKey.objects.update(is_active=False)
+    timed.clock.run_for(3_301_000)
+    waits = []
+    for tries in range(1, 10):
+        wait_for(timed, f"told.length === 1 + {tries}")
+        code, retry_in = timed.evaluate("told.at(-1)")
+        assert code == "not_configured"
+        waits.append(retry_in)
+        assert min(30, 2 ** (tries - 1)) <= retry_in <= 1.5 * min(30, 2 ** (tries - 1))
+        timed.clock.run_for(1000 * retry_in - 1)
+        assert timed.evaluate("told.length") == 1 + tries
+        timed.clock.run_for(1)
+    wait_for(timed, "told.length === 11")
+    assert len(set(waits)) == len(waits), "waits without jitter"
+    APIKey.objects.update(is_active=True)
+    timed.clock.run_for(1000 * timed.evaluate("told.at(-1)[1]"))
+    wait_for(timed, "sdk.given.length === 1")
+
+
+def test_the_network_coming_back_ends_the_wait(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.context.set_offline(True)
+    timed.clock.run_for(3_301_000)
+    wait_for(timed, "told.at(-1)[0] === 'network'")
+    timed.context.set_offline(False)
+    wait_for(timed, "sdk.given.length === 1")
+
+
+def test_a_user_who_is_signed_out_is_told_once_until_the_sdk_asks_again(
+    timed: Page, signed_in: SignedIn
+) -> None:
+    supplied(timed, {"ttl": 3600})
+    cookies = timed.context.cookies()
+    timed.context.clear_cookies(name="sessionid")
+    timed.clock.run_for(3_301_000)
+    wait_for(timed, "told.length === 2")
+    assert timed.evaluate("told.at(-1)") == ["not_authenticated", None]
+    timed.clock.run_for(3_600_000)
+    assert timed.evaluate("told.length") == 2
+    timed.context.add_cookies(cookies)
+    timed.evaluate("sdk.emit('tokenExpired')")
+    wait_for(timed, "sdk.given.length === 1")
+
+
+def test_an_sdk_that_does_not_take_the_token_is_told_to_the_page(client: Page) -> None:
+    supplied(client)
+    client.evaluate("() => { sdk.updateToken = () => { throw new Error('destroyed'); }; }")
+    client.evaluate(
+        "async () => { options.onError = ({ message }) => told.push(message); await tokens.get(); }"
+    )
+    wait_for(client, "told.includes('destroyed')")
+
+
+def test_an_sdk_is_given_one_token_after_the_other(timed: Page) -> None:
+    """A Conversations Client sends the first of two that overlap, and forgets the second."""
+    supplied(timed)
+    timed.evaluate(
+        """() => {
+          sdk.updateToken = (token) => {
+            sdk.given.push(token);
+            return new Promise((resolve) => (sdk.taken = resolve));
+          };
+        }"""
+    )
+    for _ in range(3):
+        newest = timed.evaluate("async () => (await tokens.get()).token")
+    assert tokens_given(timed) == 1
+    timed.evaluate("sdk.taken()")
+    wait_for(timed, "sdk.given.length === 2")
+    assert timed.evaluate("sdk.given[1]") == newest
+    timed.evaluate("sdk.taken()")
+    timed.clock.run_for(60_000)
+    assert tokens_given(timed) == 2
+
+
+def test_an_sdk_that_never_answers_gets_the_next_token_all_the_same(timed: Page) -> None:
+    supplied(timed)
+    timed.evaluate(
+        "() => { sdk.updateToken = (token) => { sdk.given.push(token); return new Promise(() => {}); }; }"
+    )
+    timed.evaluate("() => tokens.get().then(() => tokens.get()).then(() => (window.got = true))")
+    wait_for(timed, "window.got")
+    assert tokens_given(timed) == 1
+    timed.clock.run_for(10_000)
+    wait_for(timed, "sdk.given.length === 2")
+
+
+def test_a_client_that_is_being_disconnected_gets_its_token_afterwards(timed: Page) -> None:
+    supplied(timed)
+    timed.evaluate("() => { sdk.connectionState = 'disconnecting'; return tokens.get(); }")
+    timed.clock.run_for(3000)
+    assert tokens_given(timed) == 0
+    timed.evaluate("sdk.connectionState = 'disconnected'")
+    timed.clock.run_for(100)
+    wait_for(timed, "sdk.given.length === 1")
+
+
+# Stopping
+
+
+def test_after_stop_nothing_is_asked_any_more(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    timed.evaluate("tokens.stop()")
+    timed.evaluate("sdk.emit('tokenExpired')")
+    timed.clock.run_for(7_200_000)
+    with pytest.raises(Error, match="AbortError"):
+        timed.evaluate("tokens.get()")
+    assert IssuedToken.objects.count() == 1
+    assert tokens_given(timed) == 0
+    assert len(timed.evaluate("told")) == 1
+
+
+def test_stop_ends_a_request_and_a_wait(timed: Page) -> None:
+    APIKey.objects.update(is_active=False)
+    ended = timed.evaluate_handle(
+        """(url) => {
+          window.tokens = new TokenSource(url, {}, options);
+          return { promise: tokens.get({ tries: 5 }).catch(({ name }) => (window.ended = name)) };
+        }""",
+        VIDEO,
+    )
+    wait_for(timed, "told.length === 1")
+    timed.evaluate("tokens.stop()")
+    wait_for(timed, "window.ended === 'AbortError'")
+    ended.dispose()

@@ -1,0 +1,187 @@
+"""The site as people use it: signing in, the browsable API, the admin. All under its CSP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import decoded, new_secret, sid
+from twilio_tokens.models import Account, APIKey, IssuedToken
+
+from tests import twilio_server
+from tests.twilio_server import Key
+
+from .conftest import SignedIn
+
+
+@pytest.fixture(autouse=True)
+def complaints() -> Iterator[list[str]]:
+    """What the browser complains of: pages that break under the policy fail their test."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+def watch(page: Page, complaints: list[str]) -> Page:
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if "Content Security Policy" in message.text else None
+        ),
+    )
+    return page
+
+
+@pytest.fixture
+def page(signed_in: SignedIn, complaints: list[str]) -> Page:
+    return watch(signed_in("anna").new_page(), complaints)
+
+
+@pytest.fixture
+def staff(signed_in: SignedIn, complaints: list[str]) -> Page:
+    User.objects.create_superuser("staff")
+    return watch(signed_in("staff").new_page(), complaints)
+
+
+def test_a_stranger_signs_in_and_is_where_he_wanted_to_be(
+    browser: Browser, site: str, complaints: list[str]
+) -> None:
+    User.objects.create_user("anna", password="correct horse")
+    context = browser.new_context(base_url=site)
+    page = watch(context.new_page(), complaints)
+    page.goto("/token/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.get_by_label("Username").fill("anna")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".errorlist")).to_contain_text("correct username and password")
+    page.get_by_label("Username").fill("anna")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{site}/token/")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/video/")
+    expect(page).to_have_url(re.compile("/accounts/login/"))
+    context.close()
+
+
+@pytest.mark.usefixtures("chat_service", "twiml_app", "api_key")
+@pytest.mark.parametrize(
+    ("product", "fields", "grant"),
+    [
+        ("video", {"room": "Stage"}, {"room": "Stage"}),
+        ("chat", {"service": "support"}, {"service_sid": sid("IS")}),
+        (
+            "voice",
+            {"app": "phone"},
+            {"incoming": {"allow": True}, "outgoing": {"application_sid": sid("AP")}},
+        ),
+    ],
+)
+def test_each_token_by_the_browsable_api(
+    page: Page, secret: str, product: str, fields: dict[str, str], grant: dict[str, Any]
+) -> None:
+    page.goto(f"/twilio/tokens/{product}/")
+    form = page.locator("#post-object-form")
+    for name, value in fields.items():
+        form.locator(f"input[name={name}]").or_(form.locator(f"select[name={name}]")).type(value)
+    form.get_by_role("button", name="POST", exact=True).click()
+    answer = page.locator(".response-info")
+    expect(answer).to_contain_text("201 Created")
+    token = re.search(r'"token": "([^"]+)"', answer.inner_text())
+    assert token is not None
+    assert decoded(token[1], secret)["grants"] == {"identity": "anna", product: grant}
+
+
+def test_the_browsable_api_tells_a_wrong_field(page: Page, api_key: APIKey) -> None:
+    page.goto("/twilio/tokens/video/")
+    form = page.locator("#post-object-form")
+    form.locator("[name=ttl]").fill("86401")
+    form.get_by_role("button", name="POST", exact=True).click()
+    expect(page.locator(".response-info")).to_contain_text("400 Bad Request")
+    expect(page.locator(".response-info")).to_contain_text('"code": "max_value"')
+
+
+@pytest.mark.usefixtures("api_key")
+def test_one_signs_out_of_the_browsable_api(page: Page) -> None:
+    page.goto("/twilio/tokens/")
+    page.get_by_role("button", name="Log out").click()
+    page.goto("/twilio/tokens/")
+    expect(page.locator(".response-info")).to_contain_text("401 Unauthorized")
+
+
+def test_staff_store_a_key_in_the_admin_and_it_signs(
+    staff: Page, secret: str, settings: Any
+) -> None:
+    staff.goto("/admin/twilio_tokens/account/add/")
+    staff.get_by_label("Name:").fill("Main")
+    staff.get_by_label("SID:").fill(sid("AC"))
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.locator(".success")).to_be_visible()
+
+    staff.goto("/admin/twilio_tokens/apikey/add/")
+    staff.get_by_label("Account:").select_option(label=str(Account.objects.get()))
+    staff.get_by_label("Name:").fill("Key")
+    staff.get_by_label("SID:").fill(sid("SK"))
+    staff.get_by_label("Region:").select_option("us1")
+    with twilio_server.running(settings) as twilio:
+        twilio.keys[sid("SK")] = Key(secret=secret, account=sid("AC"))
+        staff.get_by_label("Secret:").fill(wrong := new_secret())
+        staff.get_by_role("button", name="Save", exact=True).click()
+        expect(staff.locator(".errorlist").first).to_contain_text("Twilio")
+        assert not APIKey.objects.exists()
+        assert wrong not in staff.content()
+        staff.get_by_label("Secret:").fill(secret)
+        staff.get_by_role("button", name="Save", exact=True).click()
+        expect(staff.locator(".success").first).to_be_visible()
+    assert secret not in staff.content()
+
+    answer = staff.evaluate(
+        """async () => {
+          const { TokenSource } = await import("/static/twilio_tokens/twilio-tokens.js");
+          return new TokenSource("/twilio/tokens/video/").get();
+        }"""
+    )
+    assert decoded(answer["token"], secret)["grants"]["identity"] == "staff"
+
+
+@pytest.mark.usefixtures("api_key")
+def test_staff_issue_a_test_token_and_decode_it(staff: Page, user: User, secret: str) -> None:
+    staff.goto("/admin/twilio_tokens/issuedtoken/")
+    staff.get_by_role("link", name=re.compile("test token", re.IGNORECASE)).first.click()
+    staff.get_by_label("Username:").fill("anna")
+    staff.locator("[name=video]").check()
+    staff.locator("main [type=submit]").click()
+    token = staff.locator("#twilio-token").input_value()
+    assert decoded(token, secret)["grants"] == {"identity": "anna", "video": {}}
+    assert IssuedToken.objects.get().user == user
+
+
+@pytest.mark.usefixtures("api_key", "chat_service", "twiml_app", "push_credential")
+def test_every_page_works_under_the_policy(staff: Page) -> None:
+    policy = staff.goto("/").headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "script-src" not in policy
+    key = APIKey.objects.get()
+    for path in (
+        "/admin/",
+        "/admin/twilio_tokens/",
+        "/admin/twilio_tokens/apikey/",
+        f"/admin/twilio_tokens/apikey/{key.pk}/change/",
+        "/admin/twilio_tokens/issuedtoken/",
+        "/twilio/tokens/",
+        "/video/",
+        "/chat/",
+        "/phone/",
+        "/token/",
+    ):
+        response = staff.goto(path, wait_until="networkidle" if "admin" in path else "load")
+        assert response is not None
+        assert response.status == 200
+        assert response.headers["content-security-policy"] == policy
