@@ -1,4 +1,4 @@
-"""Find Chromium or Chrome for the tests: ``python -m tests.browser.chromium`` installs one if need be."""
+"""Find Chromium or Chrome; ``python -m tests.browser.chromium`` installs one if there is none."""
 
 from __future__ import annotations
 

@@ -10,7 +10,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.conftest import sid
 from twilio_tokens.models import APIKey
@@ -80,6 +88,11 @@ def twilio(sockets: Sockets, site: str, api_key: APIKey, secret: str) -> Twilio:
     return twilio
 
 
+def change(route: Route, **ask: Any) -> dict[str, Any]:
+    """The site's real answer, to a request with other fields."""
+    return route.fetch(post_data={**route.request.post_data_json, **ask}).json()
+
+
 def throttled_for(seconds: float, settings: Any) -> None:
     """From now on anna may ask for one token a minute, and did so almost a minute ago."""
     settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
@@ -114,6 +127,5 @@ def signed_in(browser: Browser, site: str) -> Iterator[SignedIn]:
 
 @pytest.fixture
 def page(signed_in: SignedIn) -> Page:
-    """A page of anna, who is signed in. A test fails by what the page forgot to catch."""
-    page = signed_in("anna").new_page()
-    return page
+    """A page of anna, who is signed in."""
+    return signed_in("anna").new_page()

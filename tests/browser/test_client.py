@@ -436,7 +436,12 @@ def test_an_sdk_is_given_one_token_after_the_other(timed: Page) -> None:
 def test_an_sdk_that_never_answers_gets_the_next_token_all_the_same(timed: Page) -> None:
     supplied(timed)
     timed.evaluate(
-        "() => { sdk.updateToken = (token) => { sdk.given.push(token); return new Promise(() => {}); }; }"
+        """() => {
+          sdk.updateToken = (token) => {
+            sdk.given.push(token);
+            return new Promise(() => {});
+          };
+        }"""
     )
     timed.evaluate("() => tokens.get().then(() => tokens.get()).then(() => (window.got = true))")
     wait_for(timed, "window.got")

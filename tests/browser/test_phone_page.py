@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.conftest import new_secret, sid
 from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
-from .conftest import PATIENCE, SignedIn, throttled_for
+from .conftest import PATIENCE, SignedIn, change, throttled_for
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "twiml_app")
@@ -72,11 +72,6 @@ def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twili
     expect(page.locator("#problem")).to_contain_text("Check the account and the API key")
     expect(page.locator("#token-card")).to_be_visible()
     assert [arrival.code for arrival in twilio.of("voice")] == [20101]
-
-
-def change(route: Route, **ask: Any) -> dict[str, Any]:
-    """The site's real answer, to a request with other fields."""
-    return route.fetch(post_data={**route.request.post_data_json, **ask}).json()
 
 
 def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:

@@ -10,11 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import decoded, new_secret, sid
-from twilio_tokens.models import Account, APIKey, IssuedToken
-
 from tests import twilio_server
+from tests.conftest import decoded, new_secret, sid
 from tests.twilio_server import Key
+from twilio_tokens.models import Account, APIKey, IssuedToken
 
 from .conftest import SignedIn
 

@@ -35,7 +35,7 @@ LONGEST = 86_400
 
 @dataclass(frozen=True)
 class Arrival:
-    """A token as it came over the wire, and Twilio's code for what is wrong with it, if anything."""
+    """A token as it came over the wire, and Twilio's code for what is wrong with it, or None."""
 
     product: str
     token: str

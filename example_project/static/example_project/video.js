@@ -36,7 +36,10 @@ function enterRoom(joined) {
   enter("joined");
   room.participants.forEach(showParticipant);
   room.on("participantConnected", showParticipant);
-  room.on("participantDisconnected", (participant) => tile(participant).remove());
+  room.on("participantDisconnected", (participant) => {
+    tile(participant).remove();
+    tellWho();
+  });
   room.on("reconnecting", () => say("The connection is lost. Reconnecting …"));
   room.on("reconnected", tellWho);
   room.once("disconnected", (left, error) => {

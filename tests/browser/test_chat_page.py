@@ -1,0 +1,246 @@
+"""The Chat page, with Twilio's Conversations SDK."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.conftest import new_secret, sid
+from twilio_tokens.models import APIKey, ChatService
+
+from .chat_conversations import add_conversation
+from .conftest import PATIENCE, SignedIn, change, throttled_for
+from .twilio_sockets import Sockets, Twilio
+
+pytestmark = pytest.mark.usefixtures("twilio", "chat_service")
+
+CONNECTED = "Connected as anna"
+
+
+def open_chat(page: Page) -> Page:
+    page.goto("/chat/")
+    return page
+
+
+def expect_status(page: Page, text: str, patience: int = PATIENCE) -> None:
+    expect(page.locator("#status")).to_have_text(text, timeout=patience)
+
+
+def connected(page: Page) -> Page:
+    expect_status(open_chat(page), CONNECTED)
+    expect(page.locator("#chat")).to_be_visible()
+    return page
+
+
+def write(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def texts(page: Page) -> Any:
+    return page.locator("#messages p")
+
+
+# The token on the wire
+
+
+def test_the_client_is_initialised_with_a_token_for_this_user(page: Page, twilio: Twilio) -> None:
+    connected(page)
+    (arrival,) = twilio.of("chat")
+    assert arrival.code is None
+    assert arrival.claims["sub"] == sid("AC")
+    assert arrival.claims["iss"] == sid("SK")
+    assert arrival.claims["exp"] - arrival.claims["iat"] == 3600
+    assert arrival.claims["grants"] == {"identity": "anna", "chat": {"service_sid": sid("IS")}}
+    page.locator("#token-card summary").click()
+    expect(page.locator("#token-text")).to_have_text(arrival.token)
+
+
+def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twilio: Twilio) -> None:
+    twilio.secret = new_secret()
+    open_chat(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
+    expect(page.locator("#problem")).to_contain_text("Check the account and the API key")
+    expect(page.locator("#token-card")).to_be_visible()
+    expect_status(page, "Refused")
+    assert [arrival.code for arrival in twilio.of("chat")] == [20101]
+
+
+def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
+    def tamper(route: Route) -> None:
+        answer = change(route)
+        answer["token"] = answer["token"][:-8] + "AAAAAAAA"
+        route.fulfill(status=201, json=answer)
+
+    page.route("**/twilio/tokens/chat/", tamper)
+    open_chat(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
+
+
+def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twilio: Twilio) -> None:
+    def hold_back(route: Route) -> None:
+        answer = change(route, ttl=1)
+        time.sleep(2)
+        route.fulfill(status=201, json=answer)
+
+    page.route("**/twilio/tokens/chat/", hold_back, times=1)
+    open_chat(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
+    expect_status(page, CONNECTED)
+    expect(page.locator("#chat")).to_be_visible()
+    assert [arrival.code for arrival in twilio.of("chat")] == [20104, None]
+
+
+def test_without_a_service_for_this_user_the_page_says_so(page: Page) -> None:
+    ChatService.objects.all().delete()
+    open_chat(page)
+    expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
+
+
+# Conversations and messages
+
+
+def test_two_write_to_each_other(page: Page, signed_in: SignedIn, twilio: Twilio) -> None:
+    conversation = add_conversation(twilio, "support", "anna", "bob")
+    conversation.say("bob", "Written before")
+    connected(page)
+    expect(page.get_by_role("heading", name="support")).to_be_visible()
+    expect(texts(page)).to_have_text(["Written before"])
+    bob = open_chat(signed_in("bob").new_page())
+    expect(texts(bob)).to_have_text(["Written before"])
+    write(page, "Hello, <b>Bob</b>!")
+    expect(texts(bob)).to_have_text(["Written before", "Hello, <b>Bob</b>!"])
+    write(bob, "Hello, Anna!")
+    expect(texts(page)).to_have_text(["Written before", "Hello, <b>Bob</b>!", "Hello, Anna!"])
+    expect(page.locator("#messages .mine p")).to_have_text(["Hello, <b>Bob</b>!"])
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+
+
+def test_one_starts_a_conversation_and_adds_somebody(
+    page: Page, signed_in: SignedIn, twilio: Twilio
+) -> None:
+    connected(page)
+    expect(page.locator("#no-conversations")).to_be_visible()
+    bob = open_chat(signed_in("bob").new_page())
+    expect_status(bob, "Connected as bob")
+    page.get_by_label("New conversation").fill("Plans")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("heading", name="Plans")).to_be_visible()
+    page.get_by_label("Whom to add").fill("bob")
+    page.get_by_role("button", name="Add").click()
+    expect(bob.get_by_role("button", name="Plans")).to_be_visible()
+    write(page, "Lunch?")
+    expect(texts(bob)).to_have_text(["Lunch?"])
+
+
+def test_a_message_in_another_conversation_is_marked(page: Page, twilio: Twilio) -> None:
+    both = {name: add_conversation(twilio, name, "anna", "bob") for name in ("first", "second")}
+    connected(page)
+    expect(page.locator("#conversations button")).to_have_count(2)
+    open_one = page.locator("#conversations button[aria-current=true]")
+    expect(open_one).to_have_count(1)
+    other = page.locator("#conversations button[aria-current=false]")
+    name = other.inner_text()
+    both[name].say("bob", "Psst")
+    expect(other).to_contain_class("unread")
+    page.get_by_role("button", name=name).click()
+    expect(texts(page)).to_have_text(["Psst"])
+    expect(page.locator(".unread")).to_have_count(0)
+
+
+# Refresh
+
+
+def lives_on(page: Page, twilio: Twilio) -> None:
+    """The session is there after the first token has expired, by another token."""
+    first = twilio.of("chat")[0]
+    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1.5)))
+    expect_status(page, CONNECTED)
+    expect(page.locator("#problem")).to_be_hidden()
+    arrivals = twilio.of("chat")
+    assert {arrival.code for arrival in arrivals} == {None}
+    assert len({arrival.token for arrival in arrivals}) >= 2
+    page.get_by_label("New conversation").fill("After")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_role("heading", name="After")).to_be_visible()
+
+
+def test_it_lives_past_the_expiry_of_its_first_token(
+    page: Page, twilio: Twilio, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_TTL = {"chat": 8}
+    lives_on(connected(page), twilio)
+
+
+def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> None:
+    """The schedule of the client is put out of reach: what is left is tokenAboutToExpire."""
+
+    def far(route: Route) -> None:
+        answer = change(route, ttl=12)
+        route.fulfill(status=201, json={**answer, "refresh_at": "2100-01-01T00:00:00Z"})
+
+    page.route("**/twilio/tokens/chat/", far)
+    lives_on(connected(page), twilio)
+
+
+def test_it_outlives_a_site_that_answers_503_twice(
+    page: Page, twilio: Twilio, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_TTL = {"chat": 16}
+    connected(page)
+    APIKey.objects.update(is_active=False)
+    statuses: list[int] = []
+
+    def note(response: Any) -> None:
+        if "/tokens/chat/" in response.url:
+            statuses.append(response.status)
+            if len(statuses) == 2:
+                APIKey.objects.update(is_active=True)
+
+    page.on("response", note)
+    expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
+    lives_on(page, twilio)
+    assert statuses[:3] == [503, 503, 201]
+
+
+def test_it_outlives_a_throttle(page: Page, twilio: Twilio, settings: Any) -> None:
+    settings.TWILIO_TOKENS_TTL = {"chat": 16}
+    settings.TWILIO_TOKENS_THROTTLE_RATE = None
+    connected(page)
+    throttled_for(10, settings)
+    expect(page.locator("#problem")).to_contain_text("No token (throttled).")
+    lives_on(page, twilio)
+
+
+def test_a_token_that_expired_while_the_site_was_down_is_replaced_when_it_is_back(
+    page: Page, twilio: Twilio, settings: Any
+) -> None:
+    """Twilio has closed the connection by then; the same Client lives on."""
+    settings.TWILIO_TOKENS_TTL = {"chat": 6}
+    connected(page)
+    APIKey.objects.update(is_active=False)
+    page.wait_for_timeout(1000 * (twilio.of("chat")[0].expires_in + 1))
+    expect(page.locator("#status")).to_contain_text("Not connected")
+    APIKey.objects.update(is_active=True)
+    expect_status(page, CONNECTED, 2 * PATIENCE)
+    add_conversation(twilio, "later", "anna")
+    expect(page.get_by_role("button", name="later")).to_be_visible()
+
+
+def test_it_outlives_a_time_without_network(
+    page: Page, twilio: Twilio, sockets: Sockets, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_TTL = {"chat": 8}
+    connected(page)
+    first = twilio.of("chat")[0]
+    page.context.set_offline(True)
+    sockets.drop()
+    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1)))
+    expect(page.locator("#status")).to_contain_text("Not connected")
+    page.context.set_offline(False)
+    expect_status(page, CONNECTED, 2 * PATIENCE)
+    assert twilio.of("chat")[-1].code is None
+    assert twilio.of("chat")[-1].token != first.token

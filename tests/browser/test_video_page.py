@@ -1,0 +1,237 @@
+"""The Video page, with Twilio's Video SDK."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.conftest import new_secret, sid
+from twilio_tokens.models import APIKey, IssuedToken
+
+from .conftest import SignedIn, change, throttled_for
+from .twilio_sockets import Sockets, Twilio
+
+pytestmark = pytest.mark.usefixtures("twilio")
+
+ALONE = "Connected as anna, with no others"
+
+
+def join(page: Page, room: str = "DailyStandup") -> Page:
+    page.goto("/video/")
+    page.get_by_label("Room").fill(room)
+    page.get_by_role("button", name="Join").click()
+    return page
+
+
+def expect_status(page: Page, text: str) -> None:
+    expect(page.locator("#status")).to_have_text(text)
+
+
+@pytest.fixture
+def bob(signed_in: SignedIn) -> Page:
+    """Bob, who is in the room."""
+    page = join(signed_in("bob").new_page())
+    expect_status(page, "Connected as bob, with no others")
+    return page
+
+
+def tokens(twilio: Twilio) -> list[str]:
+    """In the order of their arrival, each once."""
+    return list(dict.fromkeys(arrival.token for arrival in twilio.of("video")))
+
+
+# The token on the wire
+
+
+def test_one_enters_a_room_with_a_token_for_this_user_and_this_room(
+    page: Page, twilio: Twilio
+) -> None:
+    expect_status(join(page, "Ärzte 会議室"), ALONE)
+    (token,) = tokens(twilio)
+    arrival = twilio.of("video")[-1]
+    assert arrival.code is None
+    assert arrival.claims["sub"] == sid("AC")
+    assert arrival.claims["iss"] == sid("SK")
+    assert arrival.claims["exp"] - arrival.claims["iat"] == 86_400
+    assert arrival.claims["grants"] == {"identity": "anna", "video": {"room": "Ärzte 会議室"}}
+    page.locator("#token-card summary").click()
+    expect(page.locator("#token-text")).to_have_text(token)
+
+
+def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twilio: Twilio) -> None:
+    twilio.secret = new_secret()
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
+    expect(page.locator("#problem")).to_contain_text("Check the account and the API key")
+    expect(page.get_by_role("button", name="Join")).to_be_visible()
+    expect(page.locator("#token-card")).to_be_visible()
+
+
+def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
+    """Its room is changed on the way, the signature stays."""
+
+    def tamper(route: Route) -> None:
+        answer, other = change(route), change(route, room="Boardroom")
+        head, _, signature = answer["token"].split(".")
+        answer["token"] = ".".join([head, other["token"].split(".")[1], signature])
+        route.fulfill(status=201, json=answer)
+
+    page.route("**/twilio/tokens/video/", tamper)
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
+    assert {arrival.code for arrival in twilio.of("video")} == {20101}
+
+
+def test_an_expired_token_is_refused(page: Page, twilio: Twilio) -> None:
+    def hold_back(route: Route) -> None:
+        answer = change(route, ttl=1)
+        time.sleep(2)
+        route.fulfill(status=201, json=answer)
+
+    page.route("**/twilio/tokens/video/", hold_back)
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
+    expect(page.locator("#problem")).to_contain_text("The token has expired.")
+    assert twilio.of("video")[0].code == 20104
+
+
+def test_a_token_for_another_room_is_refused(page: Page) -> None:
+    page.route(
+        "**/twilio/tokens/video/",
+        lambda route: route.fulfill(status=201, json=change(route, room="Boardroom")),
+    )
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("Twilio says 20106.")
+
+
+def test_a_room_that_the_policy_forbids_gets_no_token(page: Page, settings: Any) -> None:
+    settings.TWILIO_TOKENS_ROOM_POLICY = lambda user, room: room == "DailyStandup"
+    join(page, "Boardroom")
+    expect(page.locator("#problem")).to_contain_text("No token (permission_denied).")
+    assert not IssuedToken.objects.exists()
+    expect_status(join(page), ALONE)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+# In the room
+
+
+def test_two_see_each_other_mute_and_leave(page: Page, bob: Page) -> None:
+    join(page)
+    expect_status(page, "Connected as anna, with 1 other")
+    for side, other in ((page, "bob"), (bob, "anna")):
+        tile = side.locator("figure", has_text=other)
+        expect(tile.locator("video")).to_be_visible()
+        expect(tile.locator("audio")).to_be_attached()
+        assert tile.locator("video").evaluate(
+            """async (video) => {
+              while (!video.videoWidth) await new Promise((done) => setTimeout(done, 50));
+              return video.videoWidth;
+            }"""
+        )
+    anna = bob.locator("figure", has_text="anna")
+    page.get_by_role("button", name="Mute").click()
+    expect(anna).to_contain_class("muted")
+    page.get_by_role("button", name="Mute").click()
+    expect(anna).not_to_contain_class("muted")
+    page.get_by_role("button", name="Camera off").click()
+    expect(anna).to_contain_class("dark")
+    page.get_by_role("button", name="Leave").click()
+    expect(anna).to_have_count(0)
+    expect_status(bob, "Connected as bob, with no others")
+    expect_status(page, "Not in a room")
+
+
+def test_who_closes_the_page_leaves_the_room(page: Page, bob: Page) -> None:
+    expect_status(join(page), "Connected as anna, with 1 other")
+    page.goto("/")
+    expect_status(bob, "Connected as bob, with no others")
+
+
+def test_joining_elsewhere_ends_this_page_and_does_not_bring_it_back(
+    page: Page, signed_in: SignedIn
+) -> None:
+    expect_status(join(page), ALONE)
+    elsewhere = join(signed_in("anna").new_page())
+    expect(page.locator("#problem")).to_contain_text("Twilio says 53205.")
+    expect_status(page, "Not in a room")
+    expect_status(elsewhere, ALONE)
+
+
+# The network
+
+
+def test_a_lost_connection_comes_back_with_the_token_that_it_has(
+    page: Page, twilio: Twilio, sockets: Sockets
+) -> None:
+    expect_status(join(page), ALONE)
+    arrived = len(twilio.of("video"))
+    sockets.drop()
+    expect_status(page, "The connection is lost. Reconnecting …")
+    expect_status(page, ALONE)
+    assert len(twilio.of("video")) > arrived
+    assert len(tokens(twilio)) == 1
+
+
+def test_a_connection_lost_after_the_token_expired_comes_back_with_a_new_one(
+    page: Page, twilio: Twilio, sockets: Sockets, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_TTL = {"video": 4}
+    expect_status(join(page), ALONE)
+    page.wait_for_timeout(1000 * (twilio.of("video")[0].expires_in + 1))
+    expect_status(page, ALONE)
+    sockets.drop()
+    expect_status(page, "The connection is lost. Reconnecting …")
+    expect_status(page, ALONE)
+    assert [arrival.code for arrival in twilio.of("video") if arrival.code] == [20104]
+    assert len(tokens(twilio)) == 2
+
+
+def test_it_waits_for_a_site_that_answers_503_twice(page: Page) -> None:
+    APIKey.objects.update(is_active=False)
+    statuses: list[int] = []
+
+    def note(response: Any) -> None:
+        if "/tokens/video/" in response.url:
+            statuses.append(response.status)
+            if len(statuses) == 2:
+                APIKey.objects.update(is_active=True)
+
+    page.on("response", note)
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
+    expect_status(page, ALONE)
+    assert statuses == [503, 503, 201]
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_it_waits_for_the_throttle(page: Page, settings: Any) -> None:
+    throttled_for(5, settings)
+    join(page)
+    expect(page.locator("#problem")).to_contain_text("No token (throttled).")
+    expect_status(page, ALONE)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_it_waits_for_the_network(page: Page) -> None:
+    page.goto("/video/")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Join").click()
+    expect(page.locator("#problem")).to_contain_text("No token (network).")
+    page.context.set_offline(False)
+    expect_status(page, ALONE)
+
+
+def test_leaving_while_joining_enters_no_room(page: Page, twilio: Twilio) -> None:
+    page.goto("/video/")
+    held: list[Route] = []
+    page.route("**/twilio/tokens/video/", lambda route: held.append(route))
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("button", name="Leave").click()
+    expect_status(page, "Not in a room")
+    page.wait_for_timeout(500)
+    assert twilio.of("video") == []
+    expect(page.locator("#problem")).to_be_hidden()
