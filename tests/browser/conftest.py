@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jwt
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import (
     Browser,
     BrowserContext,
     Page,
     Playwright,
-    Route,
     expect,
     sync_playwright,
 )
@@ -88,16 +88,25 @@ def twilio(sockets: Sockets, site: str, api_key: APIKey, secret: str) -> Twilio:
     return twilio
 
 
-def change(route: Route, **ask: Any) -> dict[str, Any]:
-    """The site's real answer, to a request with other fields."""
-    return route.fetch(post_data={**route.request.post_data_json, **ask}).json()
-
-
-def throttled_for(seconds: float, settings: Any) -> None:
-    """From now on anna may ask for one token a minute, and did so almost a minute ago."""
-    settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
-    key = f"throttle_twilio_tokens_{User.objects.get(username='anna').pk}"
-    cache.set(key, [time.time() - 60 + seconds], timeout=60)
+def token_for(
+    twilio: Twilio,
+    grants: dict[str, Any],
+    *,
+    identity: str = "anna",
+    ttl: int = 3600,
+    secret: str = "",
+) -> str:
+    """A token as this Twilio takes it, made without the app; ``ttl`` may be negative."""
+    now = int(time.time())
+    claims = {
+        "iss": twilio.key,
+        "sub": twilio.account,
+        "iat": min(now, now + ttl),
+        "exp": now + ttl,
+        "jti": secrets.token_hex(16),
+        "grants": {"identity": identity, **grants},
+    }
+    return jwt.encode(claims, secret or twilio.secret, headers=twilio_sockets.HEADER)
 
 
 SignedIn = Callable[[str], BrowserContext]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.conftest import new_secret, sid
 from twilio_tokens.models import APIKey, ChatService
 
 from .chat_conversations import add_conversation
-from .conftest import PATIENCE, SignedIn, change, throttled_for
+from .conftest import PATIENCE, SignedIn
+from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "chat_service")
@@ -70,22 +70,12 @@ def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twili
 
 
 def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
-    def tamper(route: Route) -> None:
-        answer = change(route)
-        answer["token"] = answer["token"][:-8] + "AAAAAAAA"
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/chat/", tamper)
     open_chat(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
 
 
 def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twilio: Twilio) -> None:
-    def hold_back(route: Route) -> None:
-        answer = change(route, ttl=1)
-        time.sleep(2)
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/chat/", hold_back, times=1)
     open_chat(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
@@ -176,13 +166,8 @@ def test_it_lives_past_the_expiry_of_its_first_token(
 
 
 def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> None:
-    """The schedule of the client is put out of reach: what is left is tokenAboutToExpire."""
-
-    def far(route: Route) -> None:
-        answer = change(route, ttl=12)
-        route.fulfill(status=201, json={**answer, "refresh_at": "2100-01-01T00:00:00Z"})
-
-    page.route("**/twilio/tokens/chat/", far)
+    """Conversations has tokenAboutToExpire."""
+    without_schedule(page, "chat", ttl=12)
     lives_on(connected(page), twilio)
 
 
@@ -191,16 +176,7 @@ def test_it_outlives_a_site_that_answers_503_twice(
 ) -> None:
     settings.TWILIO_TOKENS_TTL = {"chat": 16}
     connected(page)
-    APIKey.objects.update(is_active=False)
-    statuses: list[int] = []
-
-    def note(response: Any) -> None:
-        if "/tokens/chat/" in response.url:
-            statuses.append(response.status)
-            if len(statuses) == 2:
-                APIKey.objects.update(is_active=True)
-
-    page.on("response", note)
+    statuses = down_for_two_requests(page, "chat")
     expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
     lives_on(page, twilio)
     assert statuses[:3] == [503, 503, 201]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import Any
 
-import jwt
 import pytest
 from playwright.sync_api import Error, Page
 
+from tests.conftest import sid
+
 from .chat_conversations import add_conversation
-from .conftest import SignedIn
-from .twilio_sockets import HEADER, Sockets, Twilio
+from .conftest import SignedIn, token_for
+from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/@twilio/conversations/twilio-conversations.min.js"
 
@@ -30,26 +29,14 @@ START = """token => {
 }"""
 
 
-def token_for(
-    twilio: Twilio, identity: str = "anna", ttl: int = 3600, secret: str | None = None
-) -> str:
-    now = int(time.time())
-    claims = {
-        "iss": twilio.key,
-        "sub": twilio.account,
-        "iat": now,
-        "exp": now + ttl,
-        "jti": secrets.token_hex(8),
-        "grants": {"identity": identity, "chat": {"service_sid": "IS" + "0" * 32}},
-    }
-    return jwt.encode(claims, secret or twilio.secret, algorithm="HS256", headers=HEADER)
+CHAT = {"chat": {"service_sid": sid("IS")}}
 
 
 def start(page: Page, twilio: Twilio, **token: Any) -> None:
     page.goto("/")
     page.add_script_tag(url=SDK)
     # Made only now: some tokens live for seconds.
-    page.evaluate(START, token_for(twilio, **token))
+    page.evaluate(START, token_for(twilio, CHAT, **token))
 
 
 def connected(page: Page, twilio: Twilio, **token: Any) -> None:
@@ -135,7 +122,7 @@ def test_a_session_outlives_its_first_token_by_a_newer_one(page: Page, twilio: T
     (first,) = twilio.of("chat")
 
     wait_to_see(page, "tokenAboutToExpire")
-    page.evaluate("token => client.updateToken(token)", token_for(twilio))
+    page.evaluate("token => client.updateToken(token)", token_for(twilio, CHAT))
     wait_until(page, first.claims["exp"])
 
     assert page.evaluate("client.connectionState") == "connected"
@@ -156,7 +143,7 @@ def test_a_session_ends_with_its_token_and_goes_on_by_one_given_after_that(
     assert seen.index("tokenAboutToExpire") < seen.index("tokenExpired")
     assert len(twilio.of("chat")) == 1
 
-    page.evaluate("token => client.updateToken(token)", token_for(twilio))
+    page.evaluate("token => client.updateToken(token)", token_for(twilio, CHAT))
     assert say(page, "hello") == 0
     assert hear(page, 1)[0]["body"] == "hello"
 
@@ -165,7 +152,9 @@ def test_a_bad_newer_token_ends_the_session(page: Page, twilio: Twilio) -> None:
     connected(page, twilio)
 
     with pytest.raises(Error, match="UNAUTHORIZED"):
-        page.evaluate("token => client.updateToken(token)", token_for(twilio, secret="x" * 32))
+        page.evaluate(
+            "token => client.updateToken(token)", token_for(twilio, CHAT, secret="x" * 32)
+        )
     assert errors(page)[0]["errorCode"] == 20101
 
 
@@ -280,7 +269,7 @@ def test_a_dropped_client_comes_back_and_hears_what_it_missed(
 ) -> None:
     conversation = add_conversation(twilio, "support", "anna")
     joined(page, twilio)
-    newest = token_for(twilio)
+    newest = token_for(twilio, CHAT)
     page.evaluate("token => client.updateToken(token)", newest)
     page.evaluate("() => {seen.length = 0}")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.conftest import new_secret, sid
-from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
+from twilio_tokens.models import IssuedToken, TwiMLApp
 
-from .conftest import PATIENCE, SignedIn, change, throttled_for
+from .conftest import PATIENCE, SignedIn
+from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "twiml_app")
@@ -75,12 +75,6 @@ def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twili
 
 
 def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
-    def tamper(route: Route) -> None:
-        answer = change(route)
-        head, payload, signature = answer["token"].split(".")
-        answer["token"] = f"{head}.{payload}.{signature[::-1]}"
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/voice/", tamper)
     go_online(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
@@ -88,11 +82,6 @@ def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
 
 
 def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twilio: Twilio) -> None:
-    def hold_back(route: Route) -> None:
-        answer = change(route, ttl=1)
-        time.sleep(max(0, 1.2 - (time.time() % 1)) + 1)
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/voice/", hold_back, times=1)
     go_online(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
@@ -179,13 +168,8 @@ def test_it_lives_past_the_expiry_of_its_first_token(
 
 
 def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> None:
-    """The schedule of the client is put out of reach: what is left is tokenWillExpire."""
-
-    def far(route: Route) -> None:
-        answer = change(route, ttl=16)
-        route.fulfill(status=201, json={**answer, "refresh_at": "2100-01-01T00:00:00Z"})
-
-    page.route("**/twilio/tokens/voice/", far)
+    """Voice has tokenWillExpire."""
+    without_schedule(page, "voice", ttl=16)
     lives_on(online(page), twilio)
 
 
@@ -203,16 +187,7 @@ def test_it_outlives_a_site_that_answers_503_twice(
 ) -> None:
     settings.TWILIO_TOKENS_TTL = {"voice": 14}
     online(page)
-    APIKey.objects.update(is_active=False)
-    statuses: list[int] = []
-
-    def note(response: Any) -> None:
-        if "/tokens/voice/" in response.url:
-            statuses.append(response.status)
-            if len(statuses) == 2:
-                APIKey.objects.update(is_active=True)
-
-    page.on("response", note)
+    statuses = down_for_two_requests(page, "voice")
     expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
     lives_on(page, twilio)
     assert statuses[:3] == [503, 503, 201]

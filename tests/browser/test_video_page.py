@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import new_secret, sid
-from twilio_tokens.models import APIKey, IssuedToken
+from twilio_tokens.models import IssuedToken
 
-from .conftest import SignedIn, change, throttled_for
+from .conftest import SignedIn
+from .site_answers import change, down_for_two_requests, hold_back, tamper, throttled_for
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio")
@@ -71,14 +71,6 @@ def test_a_token_of_a_key_that_twilio_does_not_know_is_refused(page: Page, twili
 
 
 def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
-    """Its room is changed on the way, the signature stays."""
-
-    def tamper(route: Route) -> None:
-        answer, other = change(route), change(route, room="Boardroom")
-        head, _, signature = answer["token"].split(".")
-        answer["token"] = ".".join([head, other["token"].split(".")[1], signature])
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/video/", tamper)
     join(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20101.")
@@ -86,11 +78,6 @@ def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
 
 
 def test_an_expired_token_is_refused(page: Page, twilio: Twilio) -> None:
-    def hold_back(route: Route) -> None:
-        answer = change(route, ttl=1)
-        time.sleep(2)
-        route.fulfill(status=201, json=answer)
-
     page.route("**/twilio/tokens/video/", hold_back)
     join(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
@@ -191,16 +178,7 @@ def test_a_connection_lost_after_the_token_expired_comes_back_with_a_new_one(
 
 
 def test_it_waits_for_a_site_that_answers_503_twice(page: Page) -> None:
-    APIKey.objects.update(is_active=False)
-    statuses: list[int] = []
-
-    def note(response: Any) -> None:
-        if "/tokens/video/" in response.url:
-            statuses.append(response.status)
-            if len(statuses) == 2:
-                APIKey.objects.update(is_active=True)
-
-    page.on("response", note)
+    statuses = down_for_two_requests(page, "video")
     join(page)
     expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
     expect_status(page, ALONE)

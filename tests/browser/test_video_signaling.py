@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import Any
 
-import jwt
 import pytest
 from playwright.sync_api import Page
 
 from tests.conftest import decoded
 
 from . import video_signaling
-from .conftest import SignedIn
-from .twilio_sockets import HEADER, Sockets, Twilio
+from .conftest import SignedIn, token_for
+from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/twilio-video/twilio-video.min.js"
 
@@ -80,16 +77,7 @@ AUDIBLE = "reports.some((one) => one.remoteAudioTrackStats.some(({bytesReceived:
 def token(
     twilio: Twilio, identity: str = "anna", *, lives: int = 600, secret: str = "", **grant: str
 ) -> str:
-    now = int(time.time())
-    claims = {
-        "jti": secrets.token_hex(8),
-        "iss": twilio.key,
-        "sub": twilio.account,
-        "iat": now - 60,
-        "exp": now + lives,
-        "grants": {"identity": identity, "video": grant},
-    }
-    return jwt.encode(claims, secret or twilio.secret, headers=HEADER)
+    return token_for(twilio, {"video": grant}, identity=identity, ttl=lives, secret=secret)
 
 
 def load(page: Page) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
 import pytest
 from playwright.sync_api import Page
 
 from tests.conftest import new_secret, sid
 
 from . import voice_signaling
-from .conftest import PATIENCE, SignedIn
-from .twilio_sockets import HEADER, Sockets, Twilio
+from .conftest import PATIENCE, SignedIn, token_for
+from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/@twilio/voice-sdk/twilio.min.js"
 
@@ -53,17 +50,8 @@ WAIT = """
 def make_token(
     twilio: Twilio, identity: str = "anna", ttl: int = 3600, secret: str = "", **voice: Any
 ) -> str:
-    now = int(time.time())
     grant = {"incoming": {"allow": True}, "outgoing": {"application_sid": sid("AP")}} | voice
-    claims = {
-        "iss": twilio.key,
-        "sub": twilio.account,
-        "iat": min(now, now + ttl),
-        "exp": now + ttl,
-        "jti": str(uuid.uuid4()),
-        "grants": {"identity": identity, "voice": grant},
-    }
-    return jwt.encode(claims, secret or twilio.secret, headers=HEADER)
+    return token_for(twilio, {"voice": grant}, identity=identity, ttl=ttl, secret=secret)
 
 
 @dataclass

@@ -127,7 +127,7 @@ class Sockets:
         self.twilio = Twilio()
         self.port = 0
         self.loop = asyncio.new_event_loop()
-        self.open: set[web.WebSocketResponse] = set()
+        self.open: list[web.Request] = []
 
     def use(self, twilio: Twilio) -> None:
         self.twilio = twilio
@@ -137,10 +137,10 @@ class Sockets:
         asyncio.run_coroutine_threadsafe(self._drop(), self.loop).result(timeout=10)
 
     async def _drop(self) -> None:
-        for socket in list(self.open):
-            # The transport, not the protocol: nobody says goodbye.
-            if socket._req is not None and socket._req.transport is not None:
-                socket._req.transport.abort()
+        for request in list(self.open):
+            # Below the protocol: nobody says goodbye.
+            if request.transport is not None:
+                request.transport.abort()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         host = request.host.partition(":")[0]
@@ -154,11 +154,11 @@ class Sockets:
     ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        self.open.add(socket)
+        self.open.append(request)
         try:
             await protocol(socket, self.twilio)
         finally:
-            self.open.discard(socket)
+            self.open.remove(request)
             await socket.close()
         return socket
 

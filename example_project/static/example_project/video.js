@@ -3,8 +3,8 @@ import { $, clearProblem, enter, fail, say, sdk, told } from "./page.js";
 
 const { connect, createLocalTracks } = sdk("Video");
 
-/** After these a Room is entered again with a new token: expired, and the network was lost. */
-const LOST = new Set([20104, 53000, 53001, 53405]);
+/** After these a Room is entered again, with a new token: it expired, or the network was lost. */
+const LOST = new Set([20104, 53000, 53001]);
 
 let room = null;
 /** Set while in a room, or on the way there; aborted by “Leave”. */

@@ -1,0 +1,69 @@
+"""What the tests do to the site's answers on their way, and to the site behind them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from jwt.utils import base64url_decode, base64url_encode
+from playwright.sync_api import Page, Response, Route
+
+from twilio_tokens.models import APIKey
+
+
+def change(route: Route, **ask: Any) -> dict[str, Any]:
+    """The site's real answer, to a request with other fields."""
+    return route.fetch(post_data={**route.request.post_data_json, **ask}).json()
+
+
+def hold_back(route: Route) -> None:
+    """Give the token only after it has expired."""
+    answer = change(route, ttl=1)
+    time.sleep(2)
+    route.fulfill(status=201, json=answer)
+
+
+def tamper(route: Route) -> None:
+    """Let the token be somebody else's; the signature stays."""
+    answer = change(route)
+    head, payload, signature = answer["token"].split(".")
+    claims = json.loads(base64url_decode(payload))
+    claims["grants"]["identity"] = "boss"
+    payload = base64url_encode(json.dumps(claims).encode()).decode()
+    route.fulfill(status=201, json={**answer, "token": f"{head}.{payload}.{signature}"})
+
+
+def without_schedule(page: Page, product: str, ttl: int) -> None:
+    """Put the client's own schedule out of reach: what is left are the events of the SDK."""
+
+    def answer(route: Route) -> None:
+        route.fulfill(
+            status=201, json={**change(route, ttl=ttl), "refresh_at": "2100-01-01T00:00:00Z"}
+        )
+
+    page.route(f"**/twilio/tokens/{product}/", answer)
+
+
+def down_for_two_requests(page: Page, product: str) -> list[int]:
+    """Take the site's key away until it has answered 503 twice; the statuses of its answers."""
+    APIKey.objects.update(is_active=False)
+    statuses: list[int] = []
+
+    def note(response: Response) -> None:
+        if response.url.endswith(f"/tokens/{product}/"):
+            statuses.append(response.status)
+            if len(statuses) == 2:
+                APIKey.objects.update(is_active=True)
+
+    page.on("response", note)
+    return statuses
+
+
+def throttled_for(seconds: float, settings: Any) -> None:
+    """From now on anna may ask for one token a minute, and did so almost a minute ago."""
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
+    key = f"throttle_twilio_tokens_{User.objects.get(username='anna').pk}"
+    cache.set(key, [time.time() - 60 + seconds], timeout=60)
