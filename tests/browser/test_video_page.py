@@ -120,8 +120,12 @@ def test_two_see_each_other_mute_and_leave(page: Page, bob: Page) -> None:
             }"""
         )
     anna = bob.locator("figure", has_text="anna")
+    # Chromium's microphone beeps once a second.
+    for tile in (page.locator("#tile-me"), page.locator("figure", has_text="bob"), anna):
+        expect(tile).to_contain_class("speaking")
     page.get_by_role("button", name="Mute").click()
     expect(anna).to_contain_class("muted")
+    expect(page.locator("#tile-me")).to_contain_class("muted")
     page.get_by_role("button", name="Mute").click()
     expect(anna).not_to_contain_class("muted")
     page.get_by_role("button", name="Camera off").click()

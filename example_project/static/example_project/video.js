@@ -10,11 +10,14 @@ let room = null;
 /** Set while in a room, or on the way there; aborted by “Leave”. */
 let tokens = null;
 let tracks = [];
+let audio = null;
 
 async function join(name) {
   clearProblem();
   enter("joining");
   say("Joining …");
+  // Not before somebody clicks: browsers allow no sound until then.
+  audio ??= new AudioContext();
   $("room-name").textContent = name;
   tokens = new TokenSource($("stage").dataset.tokens, { room: name }, told);
   const mine = tokens;
@@ -84,8 +87,11 @@ function tile({ sid, identity }) {
 
 function showMe() {
   const mine = tile({ sid: "me", identity: "You" });
-  const video = tracks.find((track) => track.kind === "video");
-  if (!mine.querySelector("video")) mine.prepend(video.attach());
+  for (const track of tracks) {
+    // Not one’s own sound, which would come back: its tile shows that it is heard.
+    if (track.kind === "video") mine.prepend(track.attach());
+    else showVoice(mine, track);
+  }
 }
 
 function showParticipant(participant) {
@@ -93,6 +99,7 @@ function showParticipant(participant) {
   const show = (track) => {
     figure.querySelector(track.kind)?.remove();
     figure.prepend(track.attach());
+    if (track.kind === "audio") showVoice(figure, track);
     mark(figure, track.kind, track.isEnabled);
     track.on("enabled", () => mark(figure, track.kind, true));
     track.on("disabled", () => mark(figure, track.kind, false));
@@ -101,6 +108,18 @@ function showParticipant(participant) {
   participant.on("trackSubscribed", show);
   participant.on("trackUnsubscribed", (track) => track.detach().forEach((part) => part.remove()));
   tellWho();
+}
+
+/** Frame the tile while there is a voice. */
+function showVoice(figure, { mediaStreamTrack }) {
+  const analyser = audio.createAnalyser();
+  audio.createMediaStreamSource(new MediaStream([mediaStreamTrack])).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    figure.classList.toggle("speaking", samples.some((sample) => Math.abs(sample) > 0.02));
+    if (!figure.isConnected) clearInterval(timer);
+  }, 150);
 }
 
 function mark(figure, kind, on) {
