@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import new_secret, sid
-from twilio_tokens.models import IssuedToken, TwiMLApp
+from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
 from .conftest import PATIENCE, SignedIn
 from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
@@ -88,6 +88,18 @@ def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twili
     expect_status(page, "Online as anna")
     expect(page.locator("#problem")).to_be_hidden()
     assert [arrival.code for arrival in twilio.of("voice")] == [20104, None]
+
+
+def test_one_may_go_offline_while_it_connects(page: Page, twilio: Twilio) -> None:
+    APIKey.objects.update(is_active=False)
+    go_online(page)
+    expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
+    page.get_by_role("button", name="Go offline").click()
+    expect_status(page, "Offline")
+    APIKey.objects.update(is_active=True)
+    page.get_by_role("button", name="Go online").click()
+    expect_status(page, "Online as anna")
+    assert len(twilio.of("voice")) == 1
 
 
 # Calls

@@ -207,6 +207,32 @@ def test_it_waits_for_the_network(page: Page) -> None:
     expect_status(page, ALONE)
 
 
+def test_leaving_before_the_camera_is_there_switches_it_off(page: Page, twilio: Twilio) -> None:
+    page.add_init_script(
+        """
+        const { mediaDevices } = navigator;
+        const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+        mediaDevices.getUserMedia = async (constraints) => {
+          await new Promise((done) => (window.allow = done));
+          return (window.stream = await ask(constraints));
+        };
+        """
+    )
+    page.goto("/video/")
+    page.get_by_role("button", name="Join").click()
+    page.get_by_role("button", name="Leave").click()
+    expect_status(page, "Not in a room")
+    page.evaluate("allow()")
+    page.evaluate(
+        """async () => {
+          const live = () => stream.getTracks().some(({ readyState }) => readyState === "live");
+          while (!window.stream || live()) await new Promise((done) => setTimeout(done, 20));
+        }"""
+    )
+    assert twilio.of("video") == []
+    assert not IssuedToken.objects.exists()
+
+
 def test_leaving_while_joining_enters_no_room(page: Page, twilio: Twilio) -> None:
     page.goto("/video/")
     held: list[Route] = []

@@ -96,6 +96,7 @@ function bubble({ sid, author, body, dateCreated }) {
 function onSubmit(form, input, act) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (!input.value.trim()) return;
     const button = form.querySelector("button");
     button.disabled = true;
     try {

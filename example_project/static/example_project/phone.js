@@ -10,8 +10,9 @@ let ticking;
 
 async function goOnline() {
   clearProblem();
+  enter("connecting");
   say("Connecting …");
-  tokens = new TokenSource($("phone").dataset.tokens, {}, told);
+  const mine = (tokens = new TokenSource($("phone").dataset.tokens, {}, told));
   try {
     const { token } = await tokens.get({ tries: 5 });
     // With its precision, “nobody answers” is not told as a failed connection.
@@ -27,14 +28,14 @@ async function goOnline() {
     device.on("error", fail);
     await device.register();
   } catch (error) {
-    goOffline(error);
+    if (tokens === mine) goOffline(error);
   }
 }
 
 function goOffline(error) {
   tokens?.stop();
   device?.destroy();
-  device = call = null;
+  tokens = device = call = null;
   enter("off");
   say("Offline");
   if (error) fail(error);

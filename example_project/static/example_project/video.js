@@ -22,7 +22,9 @@ async function join(name) {
   tokens = new TokenSource($("stage").dataset.tokens, { room: name }, told);
   const mine = tokens;
   try {
-    if (!tracks.length) tracks = await createLocalTracks({ audio: true, video: { width: 640 } });
+    const made = tracks.length ? tracks : await createLocalTracks({ audio: true, video: true });
+    if (tokens !== mine) return stop(made);
+    tracks = made;
     showMe();
     const { token } = await tokens.get({ tries: 5 });
     const joined = await connect(token, { name, tracks });
@@ -48,6 +50,7 @@ function enterRoom(joined) {
   room.once("disconnected", (left, error) => {
     room = null;
     $("stage").replaceChildren();
+    tracks.forEach((track) => track.detach());
     if (error && LOST.has(error.code)) join(left.name);
     else leave(error);
   });
@@ -58,13 +61,20 @@ function leave(error) {
   tokens?.stop();
   tokens = null;
   room?.disconnect();
-  tracks.forEach((track) => track.stop?.());
+  stop(tracks);
   tracks = [];
   $("stage").replaceChildren();
   for (const button of [$("mute"), $("camera")]) button.setAttribute("aria-pressed", "false");
   enter("idle");
   say("Not in a room");
   if (error) fail(error);
+}
+
+function stop(these) {
+  for (const track of these) {
+    track.stop();
+    track.detach();
+  }
 }
 
 function tellWho() {
@@ -91,6 +101,7 @@ function showMe() {
     // Not one’s own sound, which would come back: its tile shows that it is heard.
     if (track.kind === "video") mine.prepend(track.attach());
     else showVoice(mine, track);
+    mark(mine, track.kind, track.isEnabled);
   }
 }
 
