@@ -216,6 +216,7 @@ def test_it_outlives_a_time_without_network(
     sockets.drop()
     page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1)))
     expect(page.locator("#status")).to_contain_text("Not connected")
+    expect(page.locator("#problem")).to_contain_text("No token (network).")
     page.context.set_offline(False)
     expect_status(page, CONNECTED, 2 * PATIENCE)
     assert twilio.of("chat")[-1].code is None

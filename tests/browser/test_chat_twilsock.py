@@ -308,5 +308,5 @@ def test_a_page_may_close_at_any_time(
         conversation.say("boris", str(number))
     wait_until(other, arrival.claims["exp"])
 
-    assert sockets.open == set()
+    assert sockets.open == []
     assert caplog.records == []

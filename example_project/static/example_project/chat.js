@@ -21,7 +21,8 @@ async function start() {
     say(state === "connected" ? `Connected as ${identity}` : `Not connected (${state})`);
   });
   client.on("connectionError", (error) => {
-    fail(error);
+    // Without a code it is the network, and the Client tries again by itself.
+    if (error.errorCode) fail(error);
     if (error.terminal) say("Refused");
   });
   for (const event of ["conversationJoined", "conversationLeft", "conversationUpdated"]) {
