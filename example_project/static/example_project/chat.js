@@ -22,7 +22,7 @@ async function start() {
   });
   client.on("connectionError", (error) => {
     // Without a code it is the network, and the Client tries again by itself.
-    if (error.errorCode) fail(error);
+    fail(error.errorCode ? error : new Error("Twilio cannot be reached. Check the network."));
     if (error.terminal) say("Refused");
   });
   for (const event of ["conversationJoined", "conversationLeft", "conversationUpdated"]) {
