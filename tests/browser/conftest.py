@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import pytest
 from django.contrib.auth.models import User
+from django.core.signals import request_finished, request_started
 from django.test import Client
 from playwright.sync_api import (
     Browser,
@@ -73,11 +74,36 @@ def browser(playwright: Playwright, sockets: Sockets) -> Iterator[Browser]:
     browser.close()
 
 
+@pytest.fixture(scope="session")
+def answered() -> Iterator[Callable[[], bool]]:
+    """Whether the site is at rest: every request that it has begun is over."""
+    begun, over = [], []
+
+    def begin(**kwargs: Any) -> None:
+        begun.append(True)
+
+    def end(**kwargs: Any) -> None:
+        over.append(True)
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield lambda: len(begun) == len(over)
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
+
+
 @pytest.fixture
-def site(live_server: Any, settings: Any) -> str:
+def site(live_server: Any, settings: Any, answered: Callable[[], bool]) -> Iterator[str]:
     """The address of the example site."""
     settings.ALLOWED_HOSTS = ["localhost"]
-    return live_server.url
+    yield live_server.url
+    # The pages are closed, but what they asked last would write to the next test's database.
+    time.sleep(0.05)
+    for _ in range(200):
+        if answered():
+            return
+        time.sleep(0.05)
+    raise AssertionError("The site did not come to rest.")
 
 
 @pytest.fixture

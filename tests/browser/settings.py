@@ -13,6 +13,11 @@ os.environ["SECRET_KEY"] = get_random_secret_key()
 os.environ["DEBUG"] = "true"
 
 from example_project.settings import *  # noqa: F403
+from example_project.settings import BASE_DIR, DATABASES
+
+# In a file, as the example has it: in memory, the threads of the site would share one connection.
+(BASE_DIR / "var").mkdir(mode=0o700, exist_ok=True)
+DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "browser-tests.sqlite3"}
 
 # What a test changes in the database counts at once.
 TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 0
