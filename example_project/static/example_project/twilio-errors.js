@@ -30,7 +30,6 @@ const MEANINGS = {
   53105: "The room is full.",
   53205: "You joined this room elsewhere, so this page has left it.",
   53405: "No audio and video: a firewall seems to keep them out.",
-  54007: "The identity of the new token differs from that of the old one.",
 };
 
 /** @param {number} code @returns {string | undefined} */
