@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from example_project import demo_credentials
 from tests.conftest import decoded, sid
@@ -178,6 +178,32 @@ def test_a_site_without_an_account_is_told(page: Page) -> None:
     expect(page.locator("[data-product=video] .problem-text")).not_to_be_empty()
     page.get_by_role("button", name="Get a token").click()
     expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
+
+
+@ALL
+def test_a_session_that_has_ended_is_told(page: Page) -> None:
+    """The page was open; it asks without a session."""
+
+    def forget(route: Route) -> None:
+        cookies = {"cookie": "", "accept": "application/json"}
+        route.fulfill(response=route.fetch(headers=cookies))
+
+    page.context.route("**/twilio/tokens/", forget)
+    page.goto("/token/")
+    expect(page.locator("#problem")).to_contain_text("No token (not_authenticated).")
+
+
+@ALL
+def test_a_required_room_is_told(page: Page, settings: Any) -> None:
+    settings.TWILIO_TOKENS_ROOM_REQUIRED = True
+    open_page(page)
+    expect(page.get_by_placeholder("Required")).to_be_visible()
+    page.get_by_role("button", name="Get a token").click()
+    expect(page.locator("#problem")).to_contain_text("No token (required).")
+    page.locator("[name=video]").uncheck()
+    page.locator("[name=chat]").check()
+    get(page)
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 @ALL

@@ -11,15 +11,16 @@ let tokens = null;
 let count = 0;
 
 async function start() {
-  const offer = await (await fetch(url, { headers: { Accept: "application/json" } })).json();
-  if (!offer.ttl) throw new TokenError(0, offer.code ?? "unexpected_answer", offer.detail ?? "");
+  const response = await fetch(url, { headers: { Accept: "application/json" } });
+  const offer = await response.json();
+  if (!response.ok) throw new TokenError(response, offer);
   form.elements.ttl.max = offer.ttl.max;
   for (const [product, list] of [["chat", "services"], ["voice", "apps"]]) {
     const select = form.elements[product + (product === "chat" ? ".service" : ".app")];
     select.append(...offer[product][list].map((name) => new Option(name)));
     if (offer[product].default) select.value = offer[product].default;
   }
-  form.elements["video.room"].required = offer.video.room_required;
+  if (offer.video.room_required) form.elements["video.room"].placeholder = "Required";
   for (const fieldset of form.querySelectorAll("[data-product]")) {
     const { problem } = offer[fieldset.dataset.product];
     fieldset.querySelector(".problem-text").textContent = problem?.detail ?? "";
