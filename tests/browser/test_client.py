@@ -460,7 +460,32 @@ def test_a_client_that_is_being_disconnected_gets_its_token_afterwards(timed: Pa
     wait_for(timed, "sdk.given.length === 1")
 
 
+def test_an_sdk_that_was_made_without_us_gets_a_token_at_once(client: Page) -> None:
+    client.evaluate(
+        "(url) => { window.sdk = new Recorder(); new TokenSource(url).supply(sdk); }", VIDEO
+    )
+    wait_for(client, "sdk.given.length === 1")
+
+
 # Stopping
+
+
+@pytest.mark.usefixtures("twiml_app")
+def test_a_destroyed_device_is_supplied_no_longer(timed: Page) -> None:
+    timed.add_script_tag(url="/static/@twilio/voice-sdk/twilio.min.js")
+    timed.evaluate(
+        """async () => {
+          const tokens = new TokenSource("/twilio/tokens/voice/", {}, options);
+          window.device = new Twilio.Device((await tokens.get()).token);
+          tokens.supply(device);
+        }"""
+    )
+    timed.clock.run_for(3_305_000)
+    wait_for(timed, "told.length === 2")
+    timed.evaluate("device.destroy()")
+    timed.clock.run_for(7_200_000)
+    assert IssuedToken.objects.count() == 2
+    assert len(timed.evaluate("told")) == 2
 
 
 def test_after_stop_nothing_is_asked_any_more(timed: Page) -> None:

@@ -81,13 +81,14 @@ export class TokenSource {
 
   /**
    * Keep an SDK in tokens: by the token's `refresh_at`, and when its events ask. Call `stop()`
-   * before you unregister, destroy or shut it down: a new token would bring it back.
+   * before you unregister a Device or shut a Client down: a new token would bring it back.
    * @param {SDK} sdk  made with the last token of `get()`
    */
   supply(sdk) {
     const refresh = () => this.#lookAtClock(Date.now());
     for (const event of ASKING_EVENTS) sdk.on(event, refresh);
     sdk.on("error", (error) => error.code === EXPIRED && refresh());
+    sdk.on("destroyed", () => this.#supplied.delete(sdk));
     sdk.on("connectionError", (error) => error.errorCode === EXPIRED && refresh());
     const { signal } = this.#stop;
     document.addEventListener("visibilitychange", () => this.#lookAtClock(), { signal });
@@ -154,7 +155,7 @@ export class TokenSource {
   #lookAtClock(wanted = Infinity) {
     clearTimeout(this.#timer);
     this.#refreshAt = Math.min(this.#refreshAt, Math.max(wanted, this.#notBefore));
-    const wait = this.#refreshAt - Date.now();
+    const wait = this.#supplied.size ? this.#refreshAt - Date.now() : Infinity;
     if (this.#stop.signal.aborted || this.#refreshing || wait === Infinity) return;
     if (wait <= 0) this.#refresh();
     // Not in one wait: timers stand still while a laptop sleeps.
@@ -186,9 +187,8 @@ export class TokenSource {
 /** @param {any} errors  `{field: [messages]}`, nested by product @returns {string} */
 function messages(errors) {
   if (typeof errors !== "object") return String(errors);
-  const label = (/** @type {string} */ name) => (/^\d|^non_field/.test(name) ? "" : `${name}: `);
-  const entries = Object.entries(errors ?? {});
-  return entries.map(([name, value]) => label(name) + messages(value)).join(" ");
+  const at = (/** @type {string} */ name) => (/^\d|^non_field/.test(name) ? "" : `${name}: `);
+  return Object.entries(errors ?? {}).map(([name, value]) => at(name) + messages(value)).join(" ");
 }
 
 /** From Django's cookie, or from a form of the page where scripts cannot see the cookie. */
