@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Error, Page
+from playwright.sync_api import Browser, Error, Page, Route
 from rest_framework.authtoken.models import Token
 
 from tests.conftest import decoded
@@ -201,6 +201,22 @@ def test_no_network_is_an_error_of_the_same_class(client: Page) -> None:
     error = get(client)
     client.context.set_offline(False)
     assert (error["name"], error["status"], error["code"]) == ("TokenError", 0, "network")
+
+
+def test_a_site_that_never_answers_is_given_up(timed: Page) -> None:
+    held: list[Route] = []
+    timed.route(f"**{VIDEO}", lambda route: held.append(route))
+    timed.evaluate(
+        """(url) => {
+          new TokenSource(url).get().catch(({ status, code }) => (window.thrown = [status, code]));
+        }""",
+        VIDEO,
+    )
+    timed.clock.run_for(19_000)
+    assert not timed.evaluate("window.thrown")
+    timed.clock.run_for(1_000)
+    wait_for(timed, "window.thrown")
+    assert timed.evaluate("thrown") == [0, "network"]
 
 
 def test_a_retry_waits_as_retry_after_says(timed: Page, settings: Any) -> None:

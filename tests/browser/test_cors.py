@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Request
 from rest_framework.authtoken.models import Token
 
 from tests.conftest import decoded
@@ -87,8 +87,14 @@ def test_a_listed_origin_gets_a_token_with_a_header(
 
 
 @pytest.mark.usefixtures("allowed")
-def test_without_credentials_no_cookie_is_sent(front_end: Page, site: str) -> None:
+def test_without_credentials_neither_cookie_nor_csrf_token_is_sent(
+    front_end: Page, site: str
+) -> None:
+    sent: list[Request] = []
+    front_end.on("request", lambda request: sent.append(request))
     assert ask(front_end, site)["code"] == "not_authenticated"
+    post = next(request for request in sent if request.method == "POST")
+    assert not {"cookie", "x-csrftoken"} & post.all_headers().keys()
 
 
 @pytest.mark.usefixtures("allowed")
