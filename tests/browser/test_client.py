@@ -298,12 +298,15 @@ def test_a_laptop_that_slept_refreshes_when_it_wakes(timed: Page) -> None:
     wait_for(timed, "sdk.given.length === 1")
 
 
-def test_a_tab_that_comes_to_the_front_looks_at_the_clock(timed: Page) -> None:
+@pytest.mark.parametrize(
+    ("target", "event"), [("document", "visibilitychange"), ("window", "online")]
+)
+def test_a_tab_that_wakes_looks_at_the_clock(timed: Page, target: str, event: str) -> None:
     supplied(timed, {"ttl": 3600})
     # The clock goes on, but no timer fires, as in a tab that the browser has put to sleep.
     timed.clock.set_fixed_time(timed.evaluate("Date.now() / 1000 + 3400"))
     assert tokens_given(timed) == 0
-    timed.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    timed.evaluate(f"{target}.dispatchEvent(new Event('{event}'))")
     wait_for(timed, "sdk.given.length === 1")
 
 
@@ -532,6 +535,17 @@ def test_after_stop_nothing_is_asked_any_more(timed: Page) -> None:
     assert IssuedToken.objects.count() == 1
     assert tokens_given(timed) == 0
     assert len(timed.evaluate("told")) == 1
+
+
+def test_stop_ends_a_refresh_silently(timed: Page) -> None:
+    supplied(timed, {"ttl": 3600})
+    APIKey.objects.update(is_active=False)
+    timed.clock.run_for(3_301_000)
+    wait_for(timed, "told.length === 2")
+    timed.evaluate("tokens.stop()")
+    timed.clock.run_for(60_000)
+    settle(timed)
+    assert len(timed.evaluate("told")) == 2
 
 
 def test_stop_ends_a_request_and_a_wait(timed: Page) -> None:
