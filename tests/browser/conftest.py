@@ -25,7 +25,7 @@ from tests.conftest import sid
 from twilio_tokens.models import APIKey
 
 from . import chromium, twilio_sockets
-from .twilio_sockets import Sockets, Twilio
+from .twilio_sockets import Arrival, Sockets, Twilio
 
 #: Milliseconds. The SDKs wait up to some seconds between their tries.
 PATIENCE = 20_000
@@ -46,7 +46,7 @@ OPTIONS = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getini("DJANGO_SETTINGS_MODULE") and not config.option.ds == "tests.browser.settings":
+    if config.option.ds != "tests.browser.settings":
         raise pytest.UsageError(
             "These tests run by: pytest --ds=tests.browser.settings tests/browser"
         )
@@ -133,6 +133,24 @@ def token_for(
         "grants": {"identity": identity, **grants},
     }
     return jwt.encode(claims, secret or twilio.secret, headers=twilio_sockets.HEADER)
+
+
+def until(page: Page, condition: Callable[[], Any]) -> None:
+    """By the test's own clock: the page's may stand still."""
+    for _ in range(200):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("It did not come about.")
+
+
+def wait_past_expiry(page: Page, arrival: Arrival) -> None:
+    page.wait_for_timeout(max(0, 1000 * (arrival.expires_in + 1.5)))
+
+
+def expect_status(page: Page, text: str, patience: int = PATIENCE) -> None:
+    """Of one of the example's pages with an SDK."""
+    expect(page.locator("#status")).to_have_text(text, timeout=patience)
 
 
 SignedIn = Callable[[str], BrowserContext]

@@ -12,7 +12,7 @@ from tests.conftest import new_secret, sid
 from twilio_tokens.models import APIKey, ChatService
 
 from .chat_conversations import add_conversation
-from .conftest import PATIENCE, SignedIn
+from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
 from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
@@ -24,10 +24,6 @@ CONNECTED = "Connected as anna"
 def open_chat(page: Page) -> Page:
     page.goto("/chat/")
     return page
-
-
-def expect_status(page: Page, text: str, patience: int = PATIENCE) -> None:
-    expect(page.locator("#status")).to_have_text(text, timeout=patience)
 
 
 def connected(page: Page) -> Page:
@@ -148,7 +144,7 @@ def test_a_message_in_another_conversation_is_marked(page: Page, twilio: Twilio)
 def lives_on(page: Page, twilio: Twilio) -> None:
     """The session is there after the first token has expired, by another token."""
     first = twilio.of("chat")[0]
-    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1.5)))
+    wait_past_expiry(page, first)
     expect_status(page, CONNECTED)
     expect(page.locator("#problem")).to_be_hidden()
     arrivals = twilio.of("chat")
@@ -199,7 +195,7 @@ def test_a_token_that_expired_while_the_site_was_down_is_replaced_when_it_is_bac
     settings.TWILIO_TOKENS_TTL = {"chat": 6}
     connected(page)
     APIKey.objects.update(is_active=False)
-    page.wait_for_timeout(1000 * (twilio.of("chat")[0].expires_in + 1))
+    wait_past_expiry(page, twilio.of("chat")[0])
     expect(page.locator("#status")).to_contain_text("Not connected")
     APIKey.objects.update(is_active=True)
     expect_status(page, CONNECTED, 2 * PATIENCE)
@@ -215,9 +211,9 @@ def test_it_outlives_a_time_without_network(
     first = twilio.of("chat")[0]
     page.context.set_offline(True)
     sockets.drop()
-    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1)))
+    wait_past_expiry(page, first)
     expect(page.locator("#status")).to_contain_text("Not connected")
-    expect(page.locator("#problem")).to_contain_text(re.compile("Check the network|(network)"))
+    expect(page.locator("#problem")).to_contain_text(re.compile(r"Check the network|\(network\)"))
     page.context.set_offline(False)
     expect_status(page, CONNECTED, 2 * PATIENCE)
     expect(page.locator("#problem")).to_be_hidden()

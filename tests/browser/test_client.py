@@ -13,7 +13,7 @@ from rest_framework.authtoken.models import Token
 from tests.conftest import decoded
 from twilio_tokens.models import APIKey, IssuedToken
 
-from .conftest import SignedIn
+from .conftest import SignedIn, until
 
 pytestmark = pytest.mark.usefixtures("api_key")
 
@@ -83,12 +83,7 @@ def supplied(page: Page, ask: dict[str, Any] | None = None, url: str = VIDEO) ->
 
 
 def wait_for(page: Page, expression: str) -> None:
-    """By the test's own clock: the page's may stand still."""
-    for _ in range(200):
-        if page.evaluate(expression):
-            return
-        page.context.pages[0].request.get("/static/example_project/icon.svg")
-    raise AssertionError(f"{expression} did not come true: {page.evaluate('told')}")
+    until(page, lambda: page.evaluate(expression))
 
 
 def settle(page: Page) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import new_secret, sid
 from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
-from .conftest import PATIENCE, SignedIn
+from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
 from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
@@ -21,10 +21,6 @@ def go_online(page: Page) -> Page:
     page.goto("/phone/")
     page.get_by_role("button", name="Go online").click()
     return page
-
-
-def expect_status(page: Page, text: str, patience: int = PATIENCE) -> None:
-    expect(page.locator("#status")).to_have_text(text, timeout=patience)
 
 
 def online(page: Page) -> Page:
@@ -165,7 +161,7 @@ def test_going_offline_asks_for_no_more_tokens(page: Page, settings: Any) -> Non
 def lives_on(page: Page, twilio: Twilio) -> None:
     """The session is there after the first token has expired, by another token."""
     first = twilio.of("voice")[0]
-    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1.5)))
+    wait_past_expiry(page, first)
     expect_status(page, "Online as anna")
     arrivals = twilio.of("voice")
     assert {arrival.code for arrival in arrivals} == {None}
@@ -225,7 +221,7 @@ def test_it_outlives_a_time_without_network(
     sockets.drop()
     first = twilio.of("voice")[0]
     expect(page.locator("#problem")).to_contain_text("Check the network.")
-    page.wait_for_timeout(max(0, 1000 * (first.expires_in + 1)))
+    wait_past_expiry(page, first)
     page.context.set_offline(False)
     expect_status(page, "Online as anna", 2 * PATIENCE)
     assert twilio.of("voice")[-1].code is None

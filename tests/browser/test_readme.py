@@ -14,6 +14,7 @@ from rest_framework.authtoken.models import Token
 from twilio_tokens.models import APIKey, IssuedToken
 
 from .chat_conversations import add_conversation
+from .conftest import until, wait_past_expiry
 from .twilio_sockets import Sockets, Twilio
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -56,14 +57,6 @@ def run(page: Page, name: str, *sdks: str, **replaced: str) -> None:
     until(page, lambda: page.evaluate("window.done"))
 
 
-def until(page: Page, condition: Any) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("It did not come about.")
-
-
 def tokens(twilio: Twilio, product: str) -> list[str]:
     assert {arrival.code for arrival in twilio.of(product)} <= {None}
     return list(dict.fromkeys(arrival.token for arrival in twilio.of(product)))
@@ -82,7 +75,7 @@ def test_voice(page: Page, twilio: Twilio, settings: Any) -> None:
     settings.TWILIO_TOKENS_TTL = {"voice": 8}
     run(page, "Voice", VOICE)
     assert registered(twilio)
-    page.wait_for_timeout(1000 * (twilio.of("voice")[0].expires_in + 1))
+    wait_past_expiry(page, twilio.of("voice")[0])
     assert registered(twilio)
     assert len(tokens(twilio, "voice")) >= 2
 
@@ -94,7 +87,7 @@ def test_chat(page: Page, twilio: Twilio, said: list[str], settings: Any) -> Non
     until(page, lambda: said)
     assert "uncaught" not in said[0]
     first = twilio.of("chat")[0]
-    page.wait_for_timeout(1000 * (first.expires_in + 1))
+    wait_past_expiry(page, first)
     assert len(tokens(twilio, "chat")) >= 2
 
 
@@ -102,7 +95,7 @@ def test_video(page: Page, twilio: Twilio, sockets: Sockets, settings: Any) -> N
     settings.TWILIO_TOKENS_TTL = {"video": 3}
     run(page, "Video", VIDEO)
     (token,) = tokens(twilio, "video")
-    page.wait_for_timeout(1000 * (twilio.of("video")[0].expires_in + 1))
+    wait_past_expiry(page, twilio.of("video")[0])
     sockets.drop()
     until(page, lambda: twilio.of("video")[-1].token != token)
     until(page, lambda: twilio.of("video")[-1].code is None)
@@ -115,13 +108,13 @@ def test_several_in_one(page: Page, twilio: Twilio, settings: Any) -> None:
     until(page, lambda: twilio.of("chat"))
     assert tokens(twilio, "voice") == tokens(twilio, "chat")
     assert IssuedToken.objects.count() == 1
-    page.wait_for_timeout(1000 * (twilio.of("voice")[0].expires_in + 1))
+    wait_past_expiry(page, twilio.of("voice")[0])
     assert tokens(twilio, "voice") == tokens(twilio, "chat")
     assert registered(twilio)
 
 
 @pytest.mark.parametrize("is_active", [True, False])
-def test_from_another_origin_with_a_header(
+def test_from_anywhere_with_a_header(
     page: Page, said: list[str], site: str, is_active: bool
 ) -> None:
     key = Token.objects.create(user=User.objects.get()).key

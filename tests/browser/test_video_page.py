@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.conftest import new_secret, sid
 from twilio_tokens.models import IssuedToken
 
-from .conftest import SignedIn
+from .conftest import SignedIn, expect_status, wait_past_expiry
 from .site_answers import change, down_for_two_requests, hold_back, tamper, throttled_for
 from .twilio_sockets import Sockets, Twilio
 
@@ -24,10 +24,6 @@ def join(page: Page, room: str = "DailyStandup") -> Page:
     page.get_by_label("Room").fill(room)
     page.get_by_role("button", name="Join").click()
     return page
-
-
-def expect_status(page: Page, text: str) -> None:
-    expect(page.locator("#status")).to_have_text(text)
 
 
 @pytest.fixture
@@ -186,7 +182,7 @@ def test_a_connection_lost_after_the_token_expired_comes_back_with_a_new_one(
 ) -> None:
     settings.TWILIO_TOKENS_TTL = {"video": 4}
     expect_status(join(page), ALONE)
-    page.wait_for_timeout(1000 * (twilio.of("video")[0].expires_in + 1))
+    wait_past_expiry(page, twilio.of("video")[0])
     expect_status(page, ALONE)
     lose_connection(page, sockets)
     expect_status(page, ALONE)

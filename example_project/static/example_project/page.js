@@ -60,7 +60,7 @@ export const told = {
 
 let countdown;
 
-export function showToken(answer) {
+function showToken(answer) {
   const claims = answer.token.split(".").slice(0, 2).map(decoded);
   $("token-card").hidden = false;
   $("token-identity").textContent = answer.identity;
