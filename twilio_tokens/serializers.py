@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -24,6 +24,7 @@ from rest_framework.settings import api_settings
 from rest_framework.utils import html
 
 from .conf import settings
+from .exceptions import SettingError
 from .grants import FieldKind, Grant, field_kinds, registered
 from .issuing import IssuedAccessToken
 from .offers import Offer
@@ -31,6 +32,9 @@ from .offers import Offer
 #: Sent along by every HTML form of a Django site.
 CSRF_FIELD = "csrfmiddlewaretoken"
 NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
+
+#: Messages of an error answer. A body may hold thousands of mistakes.
+MOST_ERRORS = 10
 
 #: Keys of an error answer: an unknown field of this name is told of among the general errors.
 RESERVED = {"code", "detail", NON_FIELD_ERRORS}
@@ -135,7 +139,7 @@ class TTLField(IntegerField):
     def bind(self, field_name: str, parent: Any) -> None:
         super().bind(field_name, parent)
         # The page that tells of a wrong setting has a form too.
-        with suppress(ImproperlyConfigured):
+        with suppress(SettingError):
             self.min_value, self.max_value = 1, settings.max_ttl
 
 
@@ -167,16 +171,16 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
     def _unknown_errors(self, data: Mapping[str, Any]) -> dict[str, Any]:
         in_html = html.is_html_input(data)
         errors: dict[str, Any] = {}
-        for name in data:
-            if not self.is_known(name, in_html=in_html):
-                # A name may hold what no answer can: lone surrogates, or a megabyte.
-                shown = name.encode("utf-8", "backslashreplace").decode()[:100]
-                if shown in RESERVED or shown != name:
-                    message = gettext("Unknown field: %(name)s.") % {"name": shown}
-                    where = NON_FIELD_ERRORS
-                else:
-                    message, where = gettext("Unknown field."), name
-                errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
+        unknown = (name for name in data if not self.is_known(name, in_html=in_html))
+        for name in islice(unknown, MOST_ERRORS + 1):
+            # A name may hold what no answer can: lone surrogates, or a whole page.
+            shown = name.encode("utf-8", "backslashreplace").decode()[:100]
+            if shown in RESERVED or shown != name:
+                message = gettext("Unknown field: %(name)s.") % {"name": shown}
+                where = NON_FIELD_ERRORS
+            else:
+                message, where = gettext("Unknown field."), name
+            errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
         return errors
 
 
