@@ -56,9 +56,7 @@ def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
             named[field] = credentials.named(model)
         if grant.needed:
             default = _default_name(credentials, grant.resources[grant.needed])
-        problem = _problem_of_all(
-            credentials, _worth_a_try(grant, named, default)
-        )
+        problem = _problem_of_all(credentials, _worth_a_try(grant, named, default))
     except DatabaseError as error:
         problem = not_configured(error)
     except TwilioTokensError as error:

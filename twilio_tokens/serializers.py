@@ -190,11 +190,13 @@ class GrantSerializer(StrictSerializer):
     grant: type[Grant]
 
     def get_value(self, dictionary: Any) -> Any:
-        """In the HTML form of several products, one is wanted if ticked or filled in."""
+        """In the HTML form of several products, one is wanted if ticked or filled in; what has
+        unknown fields is looked at, to be refused."""
         if not html.is_html_input(dictionary):
             return dictionary.get(self.field_name, empty)
         nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
-        wanted = dictionary.get(self.field_name) or any(nested.values())
+        is_unknown = nested.keys() - self.fields.keys()
+        wanted = dictionary.get(self.field_name) or any(nested.values()) or is_unknown
         return nested if wanted else empty
 
     @classmethod

@@ -195,6 +195,10 @@ class TokenViewSet(ViewSet):
         """A keyword of the site's URL is none."""
 
     def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, DatabaseError):
+            # It may not even have said who asks, which a page would ask it again.
+            self.request.accepted_renderer = renderer = TokenJSONRenderer()
+            self.request.accepted_media_type = renderer.media_type
         return super().handle_exception(_api_exception(exc))
 
     def get_exception_handler(self) -> Any:
