@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient
@@ -290,7 +290,6 @@ def test_a_length_is_a_number(api: APIClient, length: str) -> None:
     assert refused(send(api, b'{"room": "A"}', JSON, CONTENT_LENGTH=length)) == "parse_error"
 
 
-@pytest.mark.django_db(transaction=True)
 def test_over_asgi_a_body_is_read_without_its_length(
     api: APIClient, user: Any, secret: str
 ) -> None:
@@ -299,7 +298,7 @@ def test_over_asgi_a_body_is_read_without_its_length(
         await client.aforce_login(user)
         return await client.generic("POST", VIDEO, b'{"room": "A"}', JSON)
 
-    response = asyncio.run(post())
+    response = async_to_sync(post)()
     assert decoded(response.json()["token"], secret)["grants"]["video"] == {"room": "A"}
 
 
