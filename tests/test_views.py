@@ -23,6 +23,7 @@ from rest_framework.test import APIClient
 
 from tests.conftest import decoded, sid
 from twilio_tokens import exceptions
+from twilio_tokens.credentials import cache as credential_cache
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 from twilio_tokens.urls import token_urls
 from twilio_tokens.views import TokenViewSet
@@ -699,6 +700,7 @@ def test_a_missing_table_gets_an_answer(
     api: APIClient, caplog: pytest.LogCaptureFixture, accept: str
 ) -> None:
     for model, (code, problem) in MISSING_TABLES.items():
+        credential_cache.clear()
         with without_table(model._meta.db_table):
             response = post(api, "chat/", {}, accept)
             offer = api.get("/twilio/tokens/chat/", headers={"accept": accept})
