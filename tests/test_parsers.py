@@ -80,6 +80,7 @@ def test_a_multipart_form_is_read(
         b"--x\r\n" + ROOM + b"--x\r\n" + TTL[:-7],
         b"room=A\r\n--x--\r\n",
         b"--x--\r\nroom=A",
+        b"--x" * 2_001 + b"--",
         b"--x--\r\n--x\r\n" + ROOM + b"--x--\r\n",
         b"--x\r\n\r\nroom=A\r\n--x--\r\n",
         b"--x\r\nContent-Disposition: form-data\r\n\r\nA\r\n--x--\r\n",
@@ -337,6 +338,7 @@ def _odd_site(settings: Any) -> None:
         "EXCEPTION_HANDLER": f"{__name__}.odd_handler",
         "UNICODE_JSON": False,
         "STRICT_JSON": False,
+        "NON_FIELD_ERRORS_KEY": "__all__",
     }
 
 
@@ -349,6 +351,11 @@ def test_json_is_read_and_written_whatever_the_site_does(api: APIClient, secret:
     IssuedToken.objects.all().delete()
     assert refused(send(api, b'{"rooom": "A"}', JSON)) == "unknown_field"
     assert refused(send(api, b'{"ttl": NaN}', JSON)) == "parse_error"
+    for body in (b"[]", b"null", b'{"code": 1}'):
+        assert {*send(api, body, JSON).json()} == {"non_field_errors", "code"}
+    for nested in ({}, {"video": []}, {"video": {"code": 1}}):
+        told = api.post("/twilio/tokens/", nested, format="json").json()
+        assert "non_field_errors" in told.get("video", told)
 
 
 @pytest.mark.usefixtures("_odd_site")

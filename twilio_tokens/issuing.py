@@ -132,7 +132,9 @@ def _for_database(moment: datetime) -> datetime:
 
 
 def _check_user(user: Any) -> None:
-    if not (user and user.is_authenticated and user.is_active):
+    if not (
+        user and getattr(user, "is_authenticated", False) and getattr(user, "is_active", False)
+    ):
         raise NotAuthenticated
 
 

@@ -21,6 +21,9 @@ from rest_framework.settings import api_settings
 #: Bytes. A token request is small, and all that it holds is looked at.
 LARGEST_BODY = 65_536
 
+#: In a multipart body. Enough for a hundred fields with the longest boundaries that browsers make.
+MOST_DASHES = 2_000
+
 
 class TokenRequest(Request):
     """REST framework's request, which also reads bodies whose length nobody stated.
@@ -145,6 +148,11 @@ class TokenFormParser(CarefulParser):
 class TokenMultiPartParser(CarefulParser):
     parser_class = MultiPartParser
     media_type = MultiPartParser.media_type
+
+    def _text_of(self, body: bytes) -> bytes:
+        if body.count(b"--") > MOST_DASHES:  # each may begin a part, which costs more than its size
+            raise ParseError(_("The request body has too many fields."))
+        return body
 
     def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
         """Django drops parts without a name, and takes what is cut off for the last one."""

@@ -31,7 +31,9 @@ from .offers import Offer
 
 #: Sent along by every HTML form of a Django site.
 CSRF_FIELD = "csrfmiddlewaretoken"
-NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
+
+#: What belongs to no field. REST framework's own name; a site may have chosen another for its API.
+NON_FIELD_ERRORS = "non_field_errors"
 
 #: Messages of an error answer. A body may hold thousands of mistakes.
 MOST_ERRORS = 10
@@ -147,7 +149,10 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
     """Refuses what it does not know: a misspelt field must not widen a token."""
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = self._unknown_errors(data) if isinstance(data, Mapping) else {}
+        if not isinstance(data, Mapping):
+            message = self.error_messages["invalid"].format(datatype=type(data).__name__)
+            raise ValidationError({NON_FIELD_ERRORS: [ErrorDetail(message, "invalid")]})
+        unknown = self._unknown_errors(data)
         try:
             value = super().to_internal_value(data)
         except ValidationError as error:
@@ -155,6 +160,13 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
         if unknown:
             raise ValidationError(unknown)
         return value
+
+    @property
+    def errors(self) -> Any:
+        errors = super().errors
+        if api_settings.NON_FIELD_ERRORS_KEY in errors:  # of the body "null"
+            errors[NON_FIELD_ERRORS] = errors.pop(api_settings.NON_FIELD_ERRORS_KEY)
+        return errors
 
     def is_known(self, name: str, *, in_html: bool) -> bool:
         is_csrf_field = in_html and self.root is self and name == CSRF_FIELD

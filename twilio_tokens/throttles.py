@@ -42,6 +42,8 @@ class TokenRateThrottle(SimpleRateThrottle):
 
     num_requests: int
     duration: int
+    #: Seconds until the window of the last request ends.
+    rest_of_window: float
 
     scope = "twilio_tokens"
     cache_alias = "default"
@@ -74,7 +76,7 @@ class TokenRateThrottle(SimpleRateThrottle):
             raise ThrottleUnavailable(f"The cache raised {type(error).__name__}.") from error
 
     def wait(self) -> float:
-        return self._rest_of_window
+        return self.rest_of_window
 
     @property
     def _is_locked(self) -> bool:
@@ -92,7 +94,7 @@ class TokenRateThrottle(SimpleRateThrottle):
         elapsed = self.timer() - start
         # The first window, unless a clock was set: then another, and never a longer wait.
         window = int(elapsed / self.duration)
-        self._rest_of_window = min(self.duration, (window + 1) * self.duration - elapsed)
+        self.rest_of_window = min(self.duration, (window + 1) * self.duration - elapsed)
         counter = f"{key}:{start}:{window}"
         # Django's own way to count, which some backends inherit, reads and then writes.
         if type(self.cache).incr is BaseCache.incr:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -170,8 +170,10 @@ class TokenViewSet(ViewSet):
     def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
         """Each record stays written, whatever becomes of the request; and no error report, not
         even of an answer that fails to be rendered, shows the token."""
-        view = super().as_view(actions, **initkwargs)
-        return transaction.non_atomic_requests(hide_tokens(view))
+        view = hide_tokens(super().as_view(actions, **initkwargs))
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
 
     @classproperty
     def parser_classes(cls) -> Sequence[type[BaseParser]]:
