@@ -81,7 +81,7 @@ class ImportForm(forms.Form):
         cleaned = super().clean() or {}
         if cleaned.get("store") and not self.errors:
             self.instance.name = cleaned["name"]
-            self.instance.friendly_name = self.listed.friendly_name[:255]
+            self.instance.friendly_name = self.stored_name(self.listed)
             try:
                 self.instance.full_clean()
             except ValidationError as error:
@@ -89,6 +89,11 @@ class ImportForm(forms.Form):
                     "name", [text for each in error.message_dict.values() for text in each]
                 )
         return cleaned
+
+    @staticmethod
+    def stored_name(listed: Listed) -> str:
+        """As much of the name at Twilio as the database holds."""
+        return listed.friendly_name[:255]
 
     def save(self) -> Any:
         """The first of an account becomes its default."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Model
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -27,17 +27,38 @@ PRODUCTS: tuple[tuple[str, type[Any] | None], ...] = (
 
 
 @dataclass(frozen=True)
+class Page:
+    """A page of the admin, on whichever admin site it is."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    query: str = ""
+
+    def url(self, site: str) -> str:
+        """Empty where that site does not have the page."""
+        try:
+            return reverse(f"admin:{self.name}", args=self.args, current_app=site) + self.query
+        except NoReverseMatch:
+            return ""
+
+
+@dataclass(frozen=True)
 class Line:
-    """``level`` is ``ok``, ``missing``, ``failed`` or ``done``; ``url`` the page that mends it."""
+    """``level`` is ``ok``, ``missing``, ``failed`` or ``done``; ``page`` is where to act on it."""
 
     level: str
     text: str
+    page: Page | None = None
     url: str = ""
 
 
-def overview(user: Any) -> list[Line]:
-    """For the eyes of ``user``: of models whose rows they may not see, nothing is told."""
-    return [*_key_ring(), *_products(user), *_keys(user), *_failed_checks(user)]
+def overview(user: Any, site: str = "admin") -> list[Line]:
+    """For the eyes of ``user``: of models whose rows they may not see, nothing is told.
+
+    ``site`` is the name of the admin site that the links stay in.
+    """
+    lines = [*_key_ring(), *_products(user), *_keys(user), *_failed_checks(user)]
+    return [replace(each, url=each.page.url(site) if each.page else "") for each in lines]
 
 
 def _key_ring() -> Iterator[Line]:
@@ -120,16 +141,20 @@ def _may(user: Any, action: str, model: type[Model]) -> bool:
     return any(user.has_perm(f"twilio_tokens.{name}_{model._meta.model_name}") for name in names)
 
 
-def _list(model: type[Model]) -> str:
-    return reverse(f"admin:twilio_tokens_{model._meta.model_name}_changelist")
+def _list(model: type[Model]) -> Page:
+    return Page(_name(model, "changelist"))
 
 
-def _add(user: Any, model: type[Model], account: Account | None = None) -> str:
+def _add(user: Any, model: type[Model], account: Account | None = None) -> Page | None:
     if not _may(user, "add", model):
-        return ""
+        return None
     query = "" if account is None else f"?account={account.pk}"
-    return reverse(f"admin:twilio_tokens_{model._meta.model_name}_add") + query
+    return Page(_name(model, "add"), query=query)
 
 
-def _change(row: Model) -> str:
-    return reverse(f"admin:twilio_tokens_{row._meta.model_name}_change", args=[row.pk])
+def _change(row: Model) -> Page:
+    return Page(_name(type(row), "change"), args=(row.pk,))
+
+
+def _name(model: type[Model], page: str) -> str:
+    return f"{model._meta.app_label}_{model._meta.model_name}_{page}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -40,9 +41,15 @@ class _WriteOnly(forms.Textarea):
         return None
 
 
-class DecodeForm(forms.Form):
-    fieldsets = ((None, {"fields": ("token",)}),)
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Fields under one title."""
 
+    title: str
+    fields: list[forms.BoundField]
+
+
+class DecodeForm(forms.Form):
     token = forms.CharField(
         label=_("Token"),
         help_text=_("Begins with eyJ. It is neither stored nor logged nor shown again."),
@@ -56,6 +63,9 @@ class DecodeForm(forms.Form):
             }
         ),
     )
+
+    def sections(self) -> list[Section]:
+        return [Section("", [self["token"]])]
 
 
 class TestTokenForm(forms.Form):
@@ -88,25 +98,20 @@ class TestTokenForm(forms.Form):
         for product, grant in registered().items():
             self.fields[product] = forms.BooleanField(
                 label=gettext("Grant %(product)s") % {"product": product_label(product)},
+                label_suffix="",
                 required=False,
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
             for each in dataclasses.fields(grant):
                 self.fields[f"{product}-{each.name}"] = _grant_field(grant, each)
 
-    @property
-    def fieldsets(self) -> list[tuple[Any, dict[str, Any]]]:
+    def sections(self) -> list[Section]:
+        whom = Section(gettext("For whom, and how long"), [self["username"], self["ttl"]])
         products = [
-            (
-                product_label(product),
-                {
-                    "fields": [product, *self._details(product, grant)],
-                    "classes": [f"twilio-product-{product}"],
-                },
-            )
-            for product, grant in registered().items()
+            Section(product_label(product), [self[name] for name in names])
+            for product, names in self._field_names()
         ]
-        return [(_("For whom, and how long"), {"fields": ["username", "ttl"]}), *products]
+        return [whom, *products]
 
     def issue(self, *, issued_by: Any) -> bool:
         """Issue the token that a valid form asks for; or else say in its errors why not."""
@@ -131,10 +136,16 @@ class TestTokenForm(forms.Form):
         return self.issued is not None
 
     def clean_username(self) -> Any:
-        user = user_named(self.cleaned_data["username"])
-        if user is None:
+        users = users_named(self.cleaned_data["username"])
+        if not users:
             raise ValidationError(_("There is no such user."), code="does_not_exist")
-        return user
+        if len(users) > 1:
+            message = _(
+                "Several users have this name, written in capitals or not. Write it as one of "
+                "them does."
+            )
+            raise ValidationError(message, code="ambiguous")
+        return users[0]
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""
@@ -155,8 +166,10 @@ class TestTokenForm(forms.Form):
             return error.field
         return error.product if error.field is None else f"{error.product}-{error.field}"
 
-    def _details(self, product: str, grant: type[Grant]) -> list[str]:
-        return [f"{product}-{each.name}" for each in dataclasses.fields(grant)]
+    def _field_names(self) -> Iterator[tuple[str, list[str]]]:
+        for product, grant in registered().items():
+            details = [f"{product}-{each.name}" for each in dataclasses.fields(grant)]
+            yield product, [product, *details]
 
     def _ttl_help(self) -> str:
         # The page must not fail where it could tell what is wrong with a setting.
@@ -168,13 +181,26 @@ class TestTokenForm(forms.Form):
         return ""
 
 
-def user_named(username: str) -> Any | None:
-    """The user of that username, whatever field of a site's own user model that is."""
-    users: Any = get_user_model()._default_manager
+def users_named(username: str) -> list[Any]:
+    """Those of that username, whatever field of a site's own user model that is.
+
+    More than one where a site ignores case and no user's name is written exactly so.
+    """
+    model: Any = get_user_model()
+    users = model._default_manager
     try:
-        return users.get_by_natural_key(username)
-    except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError, ValidationError):
-        return None
+        return [users.get_by_natural_key(username)]
+    except MultipleObjectsReturned:
+        field = model.USERNAME_FIELD
+        exact = list(users.filter(**{field: username}))
+        return exact if len(exact) == 1 else list(users.filter(**{f"{field}__iexact": username}))
+    except (ObjectDoesNotExist, ValueError, ValidationError):
+        return []
+
+
+def username_of(user: Any) -> str:
+    """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
+    return str(user.get_username() or user.pk)
 
 
 def product_label(product: str) -> str:

@@ -30,7 +30,7 @@ class AccountAdmin(ProtectedByAudit):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "may_import": bool(importable(request))}
+        context = {**(extra_context or {}), "may_import": bool(importable(self, request))}
         return super().change_view(request, object_id, form_url, context)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

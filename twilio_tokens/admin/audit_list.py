@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -21,9 +20,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.change_list import SafeChangeList
 from twilio_tokens.grants import registered
 from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
-from twilio_tokens.token_forms import product_label
+from twilio_tokens.token_forms import product_label, username_of
 
 #: The list shows so many at most, and counts no further.
 LONGEST_LIST = 10_000
@@ -51,18 +51,12 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
         return self._counted > LONGEST_LIST
 
 
-class AuditList(ChangeList):
+class AuditList(SafeChangeList):
     longest_list = LONGEST_LIST
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         """Not joined: MariaDB would sort all rows of the join, for one page."""
         return super().get_queryset(request, *args, **kwargs).prefetch_related("user", "api_key")
-
-    def get_filters(self, request: HttpRequest) -> Any:
-        try:
-            return super().get_filters(request)
-        except (ValueError, OverflowError) as error:  # a year beyond those that Python knows
-            raise IncorrectLookupParameters(error) from error
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """One column, and the rows' order in its index: databases walk an index either way."""
@@ -230,3 +224,6 @@ class UserFilter(RelatedFilter):
     title = _("user")
     parameter_name = "user__id__exact"
     field_name = "user"
+
+    def label(self, row: Any) -> str:
+        return username_of(row)

@@ -8,13 +8,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.moments import to_the_minute
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
@@ -44,7 +43,7 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return []
 
     def url(self, route: str, view: Any, name: str) -> URLPattern:
-        full_name = f"twilio_tokens_{self.opts.model_name}_{name}"
+        full_name = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
         pattern: URLPattern = path(route, self.admin_site.admin_view(view), name=full_name)
         return pattern
 
@@ -115,7 +114,7 @@ class CheckedAdmin(CredentialAdmin):
         return format_html(
             '{} <span class="twilio-note">{}{}</span>',
             badge(row.check_outcome, row.get_check_outcome_display()),
-            localize(localtime(row.checked_at)),
+            to_the_minute(row.checked_at),
             "" if row.check_outcome == Outcome.VERIFIED else f": {row.check_message}",
         )
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.core.paginator import Page, Paginator
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.exceptions import ListingFailed, Unavailable
 from twilio_tokens.forms import ImportForm
 from twilio_tokens.models import Account, ChatService, Outcome, TwiMLApp
@@ -26,38 +28,61 @@ LISTINGS: dict[Any, Callable[[Account], list[Listed]]] = {
     TwiMLApp: list_twiml_apps,
 }
 
+#: Django refuses forms of more than 1,000 fields; each entry has two.
+PER_PAGE = 100
 
-@dataclass(frozen=True)
-class Row:
+#: As they are listed: what is left to do comes first.
+STATES = ("new", "changed", "stored", "gone")
+
+
+@dataclass
+class Entry:
     """One service or app: what Twilio has of it, what is stored, and the form to store it."""
 
-    state: str
+    model: Any
     listed: Listed | None
     stored: Any | None
-    form: ImportForm | None
+    form: ImportForm | None = None
+    #: The page of what is stored, for those who may see it.
+    url: str = ""
 
     @property
-    def stored_page(self) -> str:
-        stored: Any = self.stored
-        return f"admin:twilio_tokens_{stored._meta.model_name}_change"
+    def sid(self) -> str:
+        source: Any = self.listed or self.stored
+        return str(source.sid)
+
+    @property
+    def friendly_name(self) -> str:
+        source: Any = self.listed or self.stored
+        return str(source.friendly_name)
+
+    @property
+    def state(self) -> str:
+        if self.listed is None:
+            return "gone"
+        if self.stored is None:
+            return "new"
+        is_same = self.stored.friendly_name in ("", ImportForm.stored_name(self.listed))
+        return "stored" if is_same else "changed"
+
+    def matches(self, query: str) -> bool:
+        texts = (self.sid, self.friendly_name, self.stored.name if self.stored else "")
+        return any(query.casefold() in text.casefold() for text in texts)
 
 
 @dataclass(frozen=True)
 class Section:
-    model: Any
-    rows: list[Row]
-
-    @property
-    def title(self) -> str:
-        return capfirst(str(self.model._meta.verbose_name_plural))
+    title: str
+    entries: list[Entry]
 
 
-def importable(request: HttpRequest) -> list[Any]:
-    """The models whose rows this user may add."""
+def importable(model_admin: admin.ModelAdmin[Account], request: HttpRequest) -> list[Any]:
+    """The models that are on this admin site, and whose rows this user may add."""
+    site = model_admin.admin_site
     return [
         model
         for model in LISTINGS
-        if request.user.has_perm(f"twilio_tokens.add_{model._meta.model_name}")
+        if site.is_registered(model) and site.get_model_admin(model).has_add_permission(request)
     ]
 
 
@@ -67,70 +92,164 @@ def import_view(
     account = model_admin.get_object(request, object_id)
     if account is None:
         raise Http404
-    allowed = importable(request)
-    if not (allowed and model_admin.has_view_permission(request, account)):
+    models = importable(model_admin, request)
+    if not (models and model_admin.has_view_permission(request, account)):
         raise PermissionDenied
-    page = reverse("admin:twilio_tokens_account_change", args=[account.pk])
     try:
-        found = {model: LISTINGS[model](account) for model in allowed}
+        found = {model: LISTINGS[model](account) for model in models}
     except (ListingFailed, Unavailable) as error:
         message = error.reason if isinstance(error, Unavailable) else error.message
         model_admin.message_user(request, message, messages.ERROR)
-        return HttpResponseRedirect(page)
-    data = request.POST if request.method == "POST" else None
-    sections = [Section(model, _rows(model, account, found[model], data)) for model in allowed]
-    forms = [row.form for section in sections for row in section.rows if row.form is not None]
-    if data is not None and _are_valid(forms):
-        chosen = [form for form in forms if form.cleaned_data["store"]]
+        return HttpResponseRedirect(change_page(model_admin, account))
+    if request.method == "POST":
+        return _store_ticked(model_admin, request, account, found)
+    query = request.GET.get("q", "").strip()
+    entries = [entry for entry in _entries(account, found) if entry.matches(query)]
+    page = Paginator(entries, PER_PAGE).get_page(request.GET.get("p"))
+    _add_forms(page.object_list, account, None)
+    return _page(model_admin, request, account, page.object_list, query=query, page=page)
+
+
+def _store_ticked(
+    model_admin: admin.ModelAdmin[Account],
+    request: HttpRequest,
+    account: Account,
+    found: dict[Any, list[Listed]],
+) -> HttpResponse:
+    """By the SIDs that were posted: what a page has may have changed since it was shown."""
+    shown = {name.partition("-")[0] for name in request.POST}
+    ticked = {name.removesuffix("-store") for name in request.POST if name.endswith("-store")}
+    try:
         with transaction.atomic():
+            _wait_for_others(account)
+            entries = [entry for entry in _entries(account, found) if entry.sid in shown]
+            forms = _add_forms(entries, account, request.POST)
+            if not _are_valid(forms):
+                return _page(model_admin, request, account, entries, query="", page=None)
+            chosen = [form for form in forms if form.cleaned_data["store"]]
             for form in chosen:
                 _store(model_admin, request, form)
-        model_admin.message_user(
-            request,
-            ngettext("%(count)d was stored.", "%(count)d were stored.", len(chosen))
-            % {"count": len(chosen)},
-            messages.SUCCESS if chosen else messages.WARNING,
+    except IntegrityError:
+        message = _("Nothing was stored: somebody took one of these names just now. Try again.")
+        model_admin.message_user(request, message, messages.ERROR)
+    except DataError:
+        message = _("Nothing was stored: the database cannot hold one of the names at Twilio.")
+        model_admin.message_user(request, message, messages.ERROR)
+    else:
+        gone = ticked - {each.sid for each in entries if each.listed}
+        counts = (len(chosen), len(ticked) - len(chosen) - len(gone), len(gone))
+        for level, message in _outcome(*counts):
+            model_admin.message_user(request, message, level)
+    return HttpResponseRedirect(request.get_full_path())
+
+
+def _outcome(stored: int, before: int, gone: int) -> Iterator[tuple[int, str]]:
+    """What became of everything that was ticked."""
+    if not (stored or before or gone):
+        yield messages.WARNING, _("Nothing was ticked, so nothing was stored.")
+    if stored:
+        text = ngettext("%(count)d was stored.", "%(count)d were stored.", stored)
+        yield messages.SUCCESS, text % {"count": stored}
+    if before:
+        text = ngettext("%(count)d was stored before.", "%(count)d were stored before.", before)
+        yield messages.INFO, text % {"count": before}
+    if gone:
+        text = ngettext(
+            "%(count)d is no longer at Twilio and was not stored.",
+            "%(count)d are no longer at Twilio and were not stored.",
+            gone,
         )
-        return HttpResponseRedirect(request.path)
+        yield messages.WARNING, text % {"count": gone}
+
+
+def _page(
+    model_admin: admin.ModelAdmin[Account],
+    request: HttpRequest,
+    account: Account,
+    entries: Iterable[Entry],
+    *,
+    query: str,
+    page: Page[Entry] | None,
+) -> HttpResponse:
+    """``page`` is None for what was posted and has errors."""
+    entries = list(entries)
+    site = model_admin.admin_site
+    for entry in entries:
+        model = entry.model
+        if entry.stored is not None and site.is_registered(model):
+            stored_admin = site.get_model_admin(model)
+            if stored_admin.has_view_permission(request, entry.stored):
+                entry.url = change_page(stored_admin, entry.stored)
+    sections = [
+        Section(capfirst(str(model._meta.verbose_name_plural)), of_model)
+        for model in LISTINGS
+        if (of_model := [entry for entry in entries if entry.model is model])
+    ]
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": _("Import from Twilio into %(account)s") % {"account": account},
-        "opts": model_admin.opts,
         "account": account,
+        "account_page": change_page(model_admin, account),
         "sections": sections,
-        "has_new": bool(forms),
-        "media": model_admin.media,
+        "has_forms": any(entry.form for entry in entries),
+        "query": query,
+        "page": page,
+        "links": {} if page is None else _links(page, query),
     }
-    return TemplateResponse(request, "admin/twilio_tokens/account/import.html", context)
+    return page_response(model_admin, request, "account/import", context)
 
 
-def _rows(model: Any, account: Account, found: list[Listed], data: Any) -> list[Row]:
-    stored = {row.sid: row for row in model.objects.filter(account=account)}
-    taken = set(model.objects.values_list("name", flat=True))
-    rows = []
-    for listed in found:
-        row = stored.pop(listed.sid, None)
-        if row is not None and row.friendly_name in ("", listed.friendly_name):
-            rows.append(Row("stored", listed, row, None))
+def _links(page: Page[Entry], query: str) -> dict[str, str]:
+    def link(number: int) -> str:
+        return "?" + urlencode({"q": query, "p": number} if query else {"p": number})
+
+    links = {}
+    if page.has_previous():
+        links["previous"] = link(page.previous_page_number())
+    if page.has_next():
+        links["next"] = link(page.next_page_number())
+    return links
+
+
+def _entries(account: Account, found: dict[Any, list[Listed]]) -> list[Entry]:
+    entries = []
+    for model, listing in found.items():
+        stored = {row.sid: row for row in model.objects.filter(account=account)}
+        mine = [Entry(model, listed, stored.pop(listed.sid, None)) for listed in listing]
+        mine += [Entry(model, None, row) for row in stored.values()]
+        entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
+    return entries
+
+
+def _add_forms(entries: Iterable[Entry], account: Account, data: Any) -> list[ImportForm]:
+    """To those that are new or changed."""
+    taken = {model: set(model.objects.values_list("name", flat=True)) for model in LISTINGS}
+    forms = []
+    for entry in entries:
+        if entry.listed is None or entry.state == "stored":
             continue
-        instance = row or model(account=account, sid=listed.sid)
-        initial = row.name if row else _proposed(listed, model, taken)
-        taken.add(initial)
-        form = ImportForm(
-            data, instance=instance, listed=listed, initial={"name": initial}, prefix=listed.sid
+        row = entry.stored or entry.model(account=account, sid=entry.sid)
+        name = row.name or _proposed(entry.listed, entry.model, taken[entry.model])
+        taken[entry.model].add(name)
+        entry.form = ImportForm(
+            data, instance=row, listed=entry.listed, initial={"name": name}, prefix=entry.sid
         )
-        rows.append(Row("changed" if row else "new", listed, row, form))
-    gone = [Row("gone", None, row, None) for row in stored.values()]
-    return sorted(rows, key=lambda row: row.state == "stored") + gone
+        forms.append(entry.form)
+    return forms
 
 
 def _proposed(listed: Listed, model: Any, taken: set[str]) -> str:
     """A name from the friendly name that nothing else has."""
-    base = slugify(listed.friendly_name)[:46] or model._meta.model_name
+    base = slugify(listed.friendly_name)[:44] or model._meta.model_name
     name, number = base, 2
     while name in taken:
         name, number = f"{base}-{number}", number + 1
     return name
+
+
+def _wait_for_others(account: Account) -> None:
+    """Who imports into this account at the same time, or clicks twice, waits here."""
+    # An update that changes nothing: SQLite knows no other lock.
+    Account.objects.filter(pk=account.pk).update(is_default=F("is_default"))
 
 
 def _are_valid(forms: list[ImportForm]) -> bool:
@@ -140,7 +259,8 @@ def _are_valid(forms: list[ImportForm]) -> bool:
         return False
     seen: set[tuple[Any, str]] = set()
     for form in forms:
-        key = (type(form.instance), form.cleaned_data.get("name", ""))
+        # MariaDB takes names that differ only in case for one.
+        key = (type(form.instance), form.cleaned_data.get("name", "").casefold())
         if form.cleaned_data["store"] and key in seen:
             form.add_error("name", _("This name is chosen twice."))
         elif form.cleaned_data["store"]:

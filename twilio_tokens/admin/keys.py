@@ -9,10 +9,8 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
-from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +21,7 @@ from twilio_tokens.admin.credential_admin import (
     badge,
     default_account,
 )
+from twilio_tokens.admin.moments import to_the_minute
 from twilio_tokens.conf import settings
 from twilio_tokens.forms import APIKeyForm
 from twilio_tokens.key_status import (
@@ -60,13 +59,12 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     list_display = (
         "name",
         "status",
+        "safe_to_delete",
         "check_badge",
         "live_tokens",
         "last_used",
-        "safe_to_delete",
         "account",
         "sid",
-        "region",
     )
     list_filter = ("is_active", "check_outcome", "account")
     list_select_related = ("account",)
@@ -218,8 +216,10 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
 
     @admin.display(description=_("last used"))
     def last_used(self, key: APIKey) -> Any:
-        never = gettext("never") if settings.audit else AUDIT_OFF
-        return key.last_used or never  # type: ignore[attr-defined]
+        last_used = key.last_used  # type: ignore[attr-defined]
+        if last_used is not None:
+            return to_the_minute(last_used)
+        return gettext("never") if settings.audit else AUDIT_OFF
 
     @admin.display(description=_("live tokens"))
     def live_tokens(self, key: APIKey) -> Any:
@@ -232,7 +232,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
             return "–"
         if is_safe_to_delete(key):
             return gettext("now")
-        return gettext("after %(moment)s") % {"moment": localize(localtime(moment))}
+        return gettext("after %(moment)s") % {"moment": to_the_minute(moment)}
 
 
 def _replaced(request: HttpRequest) -> APIKey | None:

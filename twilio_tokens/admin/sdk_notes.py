@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from twilio_tokens.admin.moments import to_the_second
 from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.token_forms import product_label
 
@@ -27,12 +26,6 @@ def sdk_notes(issued: IssuedAccessToken) -> list[tuple[str, list[str]]]:
     ]
 
 
-def clock(moment: datetime) -> str:
-    """To the second, which Django's own formats leave out."""
-    local = timezone.localtime(moment)
-    return f"{date_format(local, 'DATE_FORMAT')}, {date_format(local, 'H:i:s')}"
-
-
 def _video(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str]:
     if claims.get("room"):
         yield _(
@@ -44,7 +37,7 @@ def _video(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str
     yield _(
         "It must be valid on joining and at every reconnect. A Room takes no new token: after "
         "%(end)s a lost connection ends the Room with error 20104."
-    ) % {"end": clock(issued.expires_at)}
+    ) % {"end": to_the_second(issued.expires_at)}
 
 
 def _voice(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str]:
@@ -60,7 +53,7 @@ def _voice(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str
         yield _(
             "The Device warns 10 seconds before the end, at %(at)s, by tokenWillExpire. Then call "
             "device.updateToken() with a new token."
-        ) % {"at": clock(issued.expires_at - VOICE_WARNING)}
+        ) % {"at": to_the_second(issued.expires_at - VOICE_WARNING)}
     else:
         yield _(
             "It lives no longer than the 10 seconds that the Device warns ahead: refreshing on "
@@ -75,7 +68,7 @@ def _chat(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str]
         yield _(
             "The Client warns about 3 minutes before the end, at about %(at)s, by "
             "tokenAboutToExpire. Then call client.updateToken() with a new token."
-        ) % {"at": clock(issued.expires_at - CHAT_WARNING)}
+        ) % {"at": to_the_second(issued.expires_at - CHAT_WARNING)}
     else:
         yield _(
             "It lives shorter than the 3 minutes that the Client warns ahead: "
@@ -92,4 +85,4 @@ def _push(claims: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _other(issued: IssuedAccessToken, claims: Mapping[str, Any]) -> Iterator[str]:
-    yield _("Replace it by %(at)s at the latest.") % {"at": clock(issued.refresh_at)}
+    yield _("Replace it by %(at)s at the latest.") % {"at": to_the_second(issued.refresh_at)}

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.exceptions import NotRegistered
-from django.contrib.admin.helpers import AdminForm
-from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.audit_export import csv_response
 from twilio_tokens.admin.audit_list import (
     AuditList,
     CappedPaginator,
@@ -33,29 +30,14 @@ from twilio_tokens.admin.audit_list import (
     StateFilter,
     UserFilter,
 )
-from twilio_tokens.admin.sdk_notes import clock, sdk_notes
+from twilio_tokens.admin.moments import to_the_second
+from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.models import APIKey, IssuedToken
-from twilio_tokens.token_forms import DecodeForm, TestTokenForm, user_named
-
-#: Cells of a CSV file that begin so are formulas to a spreadsheet.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-CSV_COLUMNS = (
-    "jti",
-    "issued_at",
-    "expires_at",
-    "identity",
-    "user",
-    "products",
-    "grants",
-    "api_key_name",
-    "api_key_sid",
-    "account_sid",
-    "issued_by",
-)
+from twilio_tokens.token_forms import DecodeForm, TestTokenForm, username_of, users_named
 
 
 @admin.register(IssuedToken)
@@ -98,22 +80,25 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return queryset, False
         # MariaDB has an index for the one, PostgreSQL for the other.
         identity = Q(identity__istartswith=term, identity__startswith=term)
-        found = identity | Q(jti=term)
-        user = user_named(term)
-        if user is not None:
-            found |= Q(user=user)
+        users = users_named(term)
+        found = identity | Q(jti=term) | (Q(user__in=users) if users else Q())
         return queryset.filter(found), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        context = {"may_issue_test_token": self.has_issue_test_token_permission(request)}
+        context = {
+            "may_issue_test_token": self.has_issue_test_token_permission(request),
+            "may_decode": True,
+        }
         return super().changelist_view(request, context | (extra_context or {}))
 
     @admin.display(description=_("user"), empty_value="-")
     def user_in_list(self, record: IssuedToken) -> str | None:
-        return _filter_link("user__id__exact", record.user_id, record.user)
+        if record.user is None:
+            return None
+        return _filter_link("user__id__exact", record.user_id, username_of(record.user))
 
     @admin.display(description=_("API key"))
-    def key_in_list(self, record: IssuedToken) -> str | None:
+    def key_in_list(self, record: IssuedToken) -> str:
         return _filter_link("api_key__id__exact", record.api_key_id, record.api_key.name)
 
     @admin.display(description=_("products"))
@@ -128,10 +113,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         description=_("Export selected %(verbose_name_plural)s as CSV"), permissions=["view"]
     )
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
-        response = StreamingHttpResponse(_csv(queryset), content_type="text/csv; charset=utf-8")
-        name = f"issued-tokens-{timezone.now():%Y-%m-%d}.csv"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-        return response
+        return csv_response(queryset)
 
     # One record
 
@@ -183,10 +165,10 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return request.user.has_perm("twilio_tokens.issue_test_token")
 
     def _may_view(self, request: HttpRequest, model: type[Model]) -> bool:
-        try:
-            return self.admin_site.get_model_admin(model).has_view_permission(request)
-        except NotRegistered:
-            return False
+        site = self.admin_site
+        return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
+            request
+        )
 
     # The pages
 
@@ -196,7 +178,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             path(
                 f"{name}/",
                 hide_tokens(self.admin_site.admin_view(view)),
-                name=f"twilio_tokens_issuedtoken_{name}",
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
             )
             for name, view in pages.items()
         ] + super().get_urls()
@@ -206,7 +188,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_issue_test_token_permission(request):
             raise PermissionDenied
         form = TestTokenForm(request.POST if request.method == "POST" else None)
-        context: dict[str, Any] = {"submit": _("Issue the token")}
+        context = {"title": _("Issue a test token"), "submit": _("Issue the token"), "form": form}
         if form.is_valid() and form.issue(issued_by=request.user):
             assert form.issued is not None
             seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
@@ -216,40 +198,19 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "seconds": int(seconds),
                 **self._decoded(request, decode(form.issued.token)),
             }
-        return self._page(request, "test_token", form, _("Issue a test token"), context)
+        return page_response(self, request, "issuedtoken/test_token", context)
 
     def decode_view(self, request: HttpRequest) -> TemplateResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = DecodeForm(request.POST if request.method == "POST" else None)
-        context: dict[str, Any] = {"submit": _("Decode")}
+        context = {"title": _("Decode a token"), "submit": _("Decode"), "form": form}
         if form.is_valid():
             try:
                 context |= self._decoded(request, decode(form.cleaned_data["token"]))
             except InvalidToken as error:
                 form.add_error("token", error.message)
-        return self._page(request, "decode_token", form, _("Decode a token"), context)
-
-    def _page(
-        self, request: HttpRequest, template: str, form: Any, title: Any, context: dict[str, Any]
-    ) -> TemplateResponse:
-        """A page of its own, drawn as the admin's pages for one record."""
-        request.current_app = self.admin_site.name
-        return TemplateResponse(
-            request,
-            f"admin/twilio_tokens/issuedtoken/{template}.html",
-            {
-                **self.admin_site.each_context(request),
-                "title": title,
-                "original": title,
-                "opts": self.opts,
-                "has_view_permission": self.has_view_permission(request),
-                "adminform": AdminForm(form, form.fieldsets, {}, model_admin=self),
-                "errors": form.errors,
-                "media": self.media + forms.Media(js=["twilio_tokens/admin/tokens.js"]),
-                **context,
-            },
-        )
+        return page_response(self, request, "issuedtoken/decode_token", context)
 
     def _decoded(self, request: HttpRequest, decoded: DecodedToken) -> dict[str, Any]:
         """What ``decoded.html`` shows. A token may hold what no page can."""
@@ -258,7 +219,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "header": pretty(decoded.header),
             "claims": pretty(decoded.claims),
             "moments": list(_moments(decoded)),
-            "problems": [(each.code, _printable(each.message)) for each in decoded.problems],
+            "problems": [(str(each.code), _printable(each.message)) for each in decoded.problems],
             "key_url": self._url(request, decoded.api_key),
             "record_url": self._url(request, decoded.record),
         }
@@ -266,8 +227,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _url(self, request: HttpRequest, row: Model | None) -> str:
         if row is None or not self._may_view(request, type(row)):
             return ""
-        name = f"{self.admin_site.name}:{row._meta.app_label}_{row._meta.model_name}_change"
-        return reverse(name, args=[quote(row.pk)])
+        return change_page(self.admin_site.get_model_admin(type(row)), row)
 
 
 def pretty(data: Any) -> str:
@@ -282,7 +242,6 @@ def _printable(text: str) -> str:
 
 def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
     """The token's dates: a label, the date, and how far away it is."""
-    now = timezone.now()
     for label, moment in (
         (gettext("Issued"), decoded.issued_at),
         (gettext("Not valid before"), decoded.not_before),
@@ -291,48 +250,15 @@ def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
         if moment is None:
             continue
         try:
-            shown = clock(moment)
+            shown = to_the_second(moment)
         except OverflowError:  # the first or last day that Python knows, in another time zone
             continue
+        now = datetime.now(moment.tzinfo)
         distance = _("in %(time)s") if moment > now else _("%(time)s ago")
         time = timeuntil(moment, now) if moment > now else timesince(moment, now)
         yield label, shown, distance % {"time": time}
 
 
-def _filter_link(parameter: str, value: Any, row: Any) -> str | None:
-    """To the list of this row's tokens."""
-    if row is None:
-        return None
-    return format_html('<a href="?{}">{}</a>', urlencode({parameter: value}), row)
-
-
-# The export
-
-
-class _Echo:
-    """A file for the writer of CSV that hands back each line."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv(records: QuerySet[Any]) -> Iterator[str]:
-    write = csv.writer(_Echo()).writerow
-    yield "\ufeff"  # Excel takes a file without it for Latin-1
-    yield write(CSV_COLUMNS)
-    related = records.prefetch_related("user", "api_key__account", "issued_by")
-    for record in related.iterator(chunk_size=2_000):
-        yield write([_cell(value) for value in _row(record)])
-
-
-def _row(record: IssuedToken) -> Iterator[Any]:
-    key = record.api_key
-    yield from (record.jti, record.issued_at.isoformat(), record.expires_at.isoformat())
-    yield from (record.identity, record.user, " ".join(record.grants), json.dumps(record.grants))
-    yield from (key.name, key.sid, key.account.sid, record.issued_by)
-
-
-def _cell(value: Any) -> str:
-    """A spreadsheet takes some texts for formulas, unless an apostrophe stands before them."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+def _filter_link(parameter: str, value: Any, name: str) -> str:
+    """To the list of the tokens of one user or key."""
+    return format_html('<a href="?{}">{}</a>', urlencode({parameter: value}), name)

@@ -9,6 +9,8 @@ from twilio_tokens.overview import overview
 register = template.Library()
 
 
-@register.inclusion_tag("admin/twilio_tokens/overview.html")
-def twilio_tokens_overview(user: Any) -> dict[str, Any]:
-    return {"lines": overview(user)}
+@register.inclusion_tag("admin/twilio_tokens/overview.html", takes_context=True)
+def twilio_tokens_overview(context: Any) -> dict[str, Any]:
+    """For the user and the admin site of the page."""
+    request = context.request  # there also without the context processor of that name
+    return {"lines": overview(request.user, request.current_app)}

@@ -5,16 +5,17 @@
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const box of document.querySelectorAll("[data-twilio-product]")) {
-    const rows = box.closest("fieldset.module").querySelectorAll(".form-row");
-    const draw = () => [...rows].slice(1).forEach((row) => (row.hidden = !box.checked));
+    const rows = box.closest("fieldset")?.querySelectorAll(".twilio-field") ?? [];
+    const draw = () => rows.forEach((row) => (row.hidden = !box.checked && !row.contains(box)));
     box.addEventListener("change", draw);
     draw();
   }
 
   const countdown = document.getElementById("twilio-countdown");
-  if (countdown) {
+  const seconds = Number(countdown?.dataset.seconds);
+  if (seconds) {
     // Counted from when the page arrived: the clocks of server and browser may differ.
-    const end = performance.now() + 1000 * Number(countdown.dataset.seconds);
+    const end = performance.now() + 1000 * seconds;
     const two = (number) => String(number).padStart(2, "0");
     const draw = () => {
       const left = Math.max(0, Math.ceil((end - performance.now()) / 1000));

@@ -1,0 +1,37 @@
+"""Pages of our own, in whatever admin site and theme they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+
+def page_response(
+    model_admin: admin.ModelAdmin[Any],
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any],
+) -> TemplateResponse:
+    """Drawn by a template that extends ``admin/twilio_tokens/page.html``."""
+    site = model_admin.admin_site
+    # Of several admin sites, the one that the page's links stay in.
+    request.current_app = site.name
+    context = {
+        **site.each_context(request),
+        "opts": model_admin.opts,
+        "has_view_permission": model_admin.has_view_permission(request),
+        **context,
+    }
+    return TemplateResponse(request, f"admin/twilio_tokens/{template}.html", context)
+
+
+def change_page(model_admin: admin.ModelAdmin[Any], row: Model) -> str:
+    """The address of the row's page, on the admin site of ``model_admin``."""
+    name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change"
+    return reverse(name, args=[quote(row.pk)], current_app=model_admin.admin_site.name)
