@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, connections
 from django.test import Client
+from django.utils.html import escape
 
+from twilio_tokens.admin import importing
 from twilio_tokens.models import Account, APIKey, ChatService, Outcome, TwiMLApp
 
 from .conftest import sid
@@ -36,9 +41,9 @@ def page(account: Account) -> str:
 
 def states(response: Any) -> dict[str, str]:
     return {
-        (row.listed or row.stored).sid: row.state
+        entry.sid: entry.state
         for section in response.context["sections"]
-        for row in section.rows
+        for entry in section.entries
     }
 
 
@@ -54,9 +59,9 @@ def test_what_twilio_has_is_offered_with_names_from_the_friendly_ones(
     response = admin_client.get(page)
     assert set(states(response).values()) == {"new"}
     proposed = {
-        row.form.prefix: row.form["name"].value()
+        entry.sid: entry.form["name"].value()
         for section in response.context["sections"]
-        for row in section.rows
+        for entry in section.entries
     }
     assert proposed == {
         sid("IS", "1"): "customer-support",
@@ -88,7 +93,9 @@ def test_what_is_ticked_is_stored_and_the_first_becomes_the_default(
 def test_nothing_ticked_stores_nothing_and_says_so(
     twilio: TwilioServer, admin_client: Client, page: str
 ) -> None:
-    assert messages(admin_client.post(page, {}, follow=True)) == ["0 were stored."]
+    assert messages(admin_client.post(page, {}, follow=True)) == [
+        "Nothing was ticked, so nothing was stored."
+    ]
     assert not ChatService.objects.exists()
 
 
@@ -157,12 +164,194 @@ def test_a_wrong_name_is_told_beside_it_and_nothing_is_stored(
     assert not ChatService.objects.exclude(name="taken").exists()
 
 
-def test_all_pages_of_a_long_list_are_shown(
-    twilio: TwilioServer, admin_client: Client, account: Account, page: str
+def test_the_page_has_no_inline_scripts_or_styles(
+    twilio: TwilioServer, admin_client: Client, page: str
 ) -> None:
-    for number in range(150):
-        twilio.services[f"IS{number:032x}"] = (account.sid, f"Service {number}")
-    assert len(states(admin_client.get(page))) == 153
+    for response in (
+        admin_client.get(page),
+        admin_client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): "not a slug"})),
+    ):
+        content = response.content.decode()
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", content)
+        assert not re.search(r"<script(?![^>]* src=)", content)
+
+
+@pytest.fixture
+def platform(twilio: TwilioServer, account: Account, secret: str) -> TwilioServer:
+    """Twilio, with an account of more than a thousand apps."""
+    twilio.apps.clear()
+    for number in range(1_200):
+        twilio.apps[f"AP{number:032x}"] = (account.sid, f"Tenant {number}")
+    return twilio
+
+
+def test_a_long_list_has_pages_and_says_how_long_it_is(
+    platform: TwilioServer, admin_client: Client, page: str
+) -> None:
+    shown: dict[str, str] = {}
+    for number in range(1, 14):
+        response = admin_client.get(f"{page}?p={number}")
+        assert len(states(response)) <= importing.PER_PAGE
+        shown |= states(response)
+    assert len(shown) == 1_202
+    content = admin_client.get(f"{page}?p=2").content.decode()
+    assert "101–200 of 1202." in content
+    for link in ('href="?p=1" rel="prev"', 'href="?p=3" rel="next"'):
+        assert link in content
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "14", "9" * 40, "x", ""])
+def test_an_impossible_page_is_the_first_or_the_last(
+    number: str, platform: TwilioServer, admin_client: Client, page: str
+) -> None:
+    response = admin_client.get(page, {"p": number})
+    assert response.context["page"].number in (1, 13)
+
+
+def test_a_page_can_be_stored_that_django_would_have_refused_whole(
+    platform: TwilioServer, admin_client: Client, page: str
+) -> None:
+    """Django takes 1,000 fields, and an answer to all 1,200 apps has more."""
+    address = f"{page}?p=2"
+    fields = re.findall(r'name="(AP\w+-name)" value="([^"]+)"', admin_client.get(
+        address).content.decode())  # fmt: skip
+    data = dict(fields) | {name.replace("-name", "-store"): "on" for name, _ in fields}
+    response = admin_client.post(address, data, follow=True)
+    assert messages(response) == ["100 were stored."]
+    assert response.redirect_chain == [(address, 302)]
+    assert TwiMLApp.objects.count() == 100
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("tenant 1199", 1),
+        ("TENANT 119", 11),
+        (f"{1_199:x}".rjust(32, "0"), 1),
+        ("no such", 0),
+        ("<b>", 0),
+        ("\x00", 0),
+        ("by-hand", 1),
+    ],
+)
+def test_the_search_finds_by_name_and_sid(
+    query: str,
+    found: int,
+    platform: TwilioServer,
+    admin_client: Client,
+    account: Account,
+    page: str,
+) -> None:
+    TwiMLApp.objects.create(account=account, name="by-hand", sid=f"AP{7:032x}")
+    response = admin_client.get(page, {"q": query})
+    assert len(states(response)) == found
+    assert ("Nothing matches." in response.content.decode()) is not found
+
+
+def test_the_pages_of_a_search_keep_it(
+    platform: TwilioServer, admin_client: Client, page: str
+) -> None:
+    content = admin_client.get(page, {"q": "tenant 1", "p": 2}).content.decode()
+    assert "?q=tenant+1&amp;p=1" in content
+    assert "?q=tenant+1&amp;p=3" in content
+
+
+def test_what_was_ticked_is_stored_wherever_it_is_listed_by_then(
+    platform: TwilioServer, admin_client: Client, account: Account, page: str
+) -> None:
+    """Others store what stands before it, and the pages move."""
+    chosen, gone, before = (f"AP{number:032x}" for number in (1_150, 1_151, 1_152))
+    TwiMLApp.objects.bulk_create(
+        TwiMLApp(account=account, name=f"t-{number}", sid=f"AP{number:032x}")
+        for number in range(150)
+    )
+    TwiMLApp.objects.create(account=account, name="before", sid=before)
+    del platform.apps[gone]
+    names = {chosen: "chosen", gone: "gone", before: "again"}
+    response = admin_client.post(f"{page}?p=12", ticked(*names, **names), follow=True)
+    assert messages(response) == [
+        "1 was stored.",
+        "1 was stored before.",
+        "1 is no longer at Twilio and was not stored.",
+    ]
+    assert TwiMLApp.objects.get(sid=chosen).name == "chosen"
+    assert TwiMLApp.objects.get(sid=before).name == "before"
+
+
+def test_a_second_click_stores_nothing_twice(
+    twilio: TwilioServer, admin_client: Client, page: str
+) -> None:
+    data = ticked(sid("IS", "1"), **{sid("IS", "1"): "support"})
+    admin_client.post(page, data)
+    response = admin_client.post(page, data, follow=True)
+    assert messages(response)[-1] == "1 was stored before."
+    assert ChatService.objects.count() == 1
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite",
+    reason="SQLite has one writer at a time: nothing is concurrent. Set DATABASE_URL.",
+)
+@pytest.mark.django_db(transaction=True)
+def test_two_admins_who_import_at_once_store_each_service_once(
+    twilio: TwilioServer, admin_user: User, page: str
+) -> None:
+    def store(name: str) -> int:
+        client = Client()
+        client.force_login(admin_user)
+        try:
+            return client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): name})).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(store, ["support", "support", "help", "desk"])) == {302}
+    assert ChatService.objects.filter(sid=sid("IS", "1")).count() == 1
+
+
+def test_a_name_that_somebody_takes_at_that_moment_stores_nothing_and_says_so(
+    twilio: TwilioServer, admin_client: Client, account: Account, page: str, monkeypatch: Any
+) -> None:
+    validate = ChatService.full_clean
+
+    def validate_too_early(row: ChatService, *args: Any, **kwargs: Any) -> None:
+        validate(row, *args, **kwargs)
+        if row.name == "b":
+            ChatService.objects.bulk_create(
+                [ChatService(account=account, name="b", sid=sid("IS", "8"))]
+            )
+
+    monkeypatch.setattr(ChatService, "full_clean", validate_too_early)
+    names = {sid("IS", "1"): "a", sid("IS", "2"): "b"}
+    [message] = messages(admin_client.post(page, ticked(*names, **names), follow=True))
+    assert message.startswith("Nothing was stored: somebody took one of these names")
+    assert not ChatService.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "x" * 5_000,
+        "\u202egnp.exe",
+        "'; DROP TABLE x; --",
+        "{{ settings.SECRET_KEY }}",
+        "%(count)d %s",
+        "名前",
+    ],
+)
+def test_a_hostile_name_at_twilio_is_only_a_text(
+    name: str, twilio: TwilioServer, admin_client: Client, account: Account, page: str
+) -> None:
+    twilio.services[sid("IS", "1")] = (account.sid, name)
+    content = admin_client.get(page).content.decode()
+    assert escape(name) in content
+    assert "<script>alert" not in content
+    proposed = re.search(rf'name="{sid("IS", "1")}-name" value="([^"]*)"', content)[1]
+    response = admin_client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): proposed}))
+    assert response.status_code == 302
+    assert ChatService.objects.get().friendly_name == name[:255]
+    assert states(admin_client.get(page))[sid("IS", "1")] == "stored"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +397,7 @@ def test_an_account_without_anything_says_so(
     twilio.services.clear()
     twilio.apps.clear()
     content = admin_client.get(page).content.decode()
-    assert content.count("Twilio has none in this account.") == 2
+    assert "Twilio has none in this account." in content
     assert "Store what is ticked" not in content
 
 
@@ -217,7 +406,7 @@ def test_each_kind_is_offered_to_who_may_add_it(
 ) -> None:
     client.force_login(permit(user, "view_account", "add_twimlapp"))
     response = client.get(page)
-    assert [section.model for section in response.context["sections"]] == [TwiMLApp]
+    assert [section.title for section in response.context["sections"]] == ["TwiML apps"]
     client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): "support"}))
     assert not ChatService.objects.exists()
 
