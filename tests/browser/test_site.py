@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests import twilio_server
 from tests.conftest import decoded, new_secret, sid
 from tests.twilio_server import Key
-from twilio_tokens.models import Account, APIKey, IssuedToken
+from twilio_tokens.grants import Video
+from twilio_tokens.issuing import issue_access_token
+from twilio_tokens.models import Account, APIKey, IssuedToken, Outcome
 
 from .conftest import SignedIn
 
@@ -173,7 +175,10 @@ def test_every_page_works_under_the_policy(staff: Page) -> None:
         "/admin/twilio_tokens/",
         "/admin/twilio_tokens/apikey/",
         f"/admin/twilio_tokens/apikey/{key.pk}/change/",
+        f"/admin/twilio_tokens/apikey/{key.pk}/history/",
         "/admin/twilio_tokens/issuedtoken/",
+        "/admin/twilio_tokens/issuedtoken/test/",
+        "/admin/twilio_tokens/issuedtoken/decode/",
         "/twilio/tokens/",
         "/video/",
         "/chat/",
@@ -184,3 +189,83 @@ def test_every_page_works_under_the_policy(staff: Page) -> None:
         assert response is not None
         assert response.status == 200
         assert response.headers["content-security-policy"] == policy
+
+
+#: As long as Twilio's messages and identities get.
+LONG = "The likely causes, in order: the secret was cut off or is that of another key. " * 4
+WIDE = "w" * 128
+
+
+def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+@pytest.mark.usefixtures("chat_service", "twiml_app", "push_credential")
+def test_the_console_fits_the_screen(staff: Page, api_key: APIKey, settings: Any) -> None:
+    user = User.objects.create_user(WIDE)
+    issue_access_token(user=user, grants=[Video(room="😀" * 32)])
+    APIKey.objects.update(name="k" * 100)
+    api_key.record_check(Outcome.REFUSED, LONG)
+    record = IssuedToken.objects.get()
+    account = f"account/{api_key.account_id}"
+    too_wide = []
+    with twilio_server.running(settings) as twilio:
+        twilio.keys[api_key.sid] = Key(secret="", account=api_key.account.sid)
+        for width in (390, 768, 1280, 1600):
+            staff.set_viewport_size({"width": width, "height": 800})
+            for path in (
+                "",
+                "account/",
+                f"{account}/change/",
+                f"{account}/import/",
+                f"{account}/delete/",
+                "apikey/",
+                "apikey/add/",
+                f"apikey/{api_key.pk}/change/",
+                f"apikey/{api_key.pk}/replace/",
+                f"apikey/{api_key.pk}/history/",
+                "chatservice/add/",
+                "issuedtoken/",
+                f"issuedtoken/{record.pk}/change/",
+                "issuedtoken/test/",
+                "issuedtoken/decode/",
+            ):
+                staff.goto(f"/admin/twilio_tokens/{path}", wait_until="load")
+                if overflow(staff) > 0:
+                    too_wide.append((width, path))
+    assert not too_wide
+
+
+def test_the_list_of_keys_shows_without_scrolling_what_is_safe_to_delete(
+    staff: Page, api_key: APIKey
+) -> None:
+    api_key.record_check(Outcome.REFUSED, LONG)
+    staff.set_viewport_size({"width": 1280, "height": 800})
+    staff.goto("/admin/twilio_tokens/apikey/")
+    column = staff.locator("th.column-safe_to_delete").bounding_box()
+    table = staff.locator("#changelist .results").bounding_box()
+    assert column is not None
+    assert table is not None
+    assert column["x"] + column["width"] <= table["x"] + table["width"]
+
+
+def test_the_browsable_api_covers_its_title_on_no_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/twilio/tokens/video/")
+    title, bar = page.get_by_role("heading", level=1), page.locator(".navbar")
+    assert title.bounding_box()["y"] >= bar.bounding_box()["height"]  # type: ignore[index]
+    assert overflow(page) <= 0
+
+
+def test_a_test_token_counts_down_where_numbers_have_separators(
+    staff: Page, api_key: APIKey, user: User, settings: Any
+) -> None:
+    settings.USE_THOUSAND_SEPARATOR = True
+    staff.goto("/admin/twilio_tokens/issuedtoken/test/")
+    expect(staff.locator("[name=video-room]")).to_be_hidden()
+    staff.get_by_label("Username:").fill("anna")
+    staff.locator("[name=video]").check()
+    expect(staff.locator("[name=video-room]")).to_be_visible()
+    staff.locator("main [type=submit]").click()
+    expect(staff.locator("#twilio-countdown")).to_contain_text(re.compile(r"23:59:\d\d"))
