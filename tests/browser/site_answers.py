@@ -37,12 +37,11 @@ def tamper(route: Route) -> None:
 
 
 def without_schedule(page: Page, product: str, ttl: int) -> None:
-    """Put the client's own schedule out of reach: what is left are the events of the SDK."""
+    """Let the client's own schedule come too late: what is left are the events of the SDK."""
 
     def answer(route: Route) -> None:
-        route.fulfill(
-            status=201, json={**change(route, ttl=ttl), "refresh_at": "2100-01-01T00:00:00Z"}
-        )
+        token = change(route, ttl=ttl)
+        route.fulfill(status=201, json={**token, "refresh_at": token["expires_at"]})
 
     page.route(f"**/twilio/tokens/{product}/", answer)
 
