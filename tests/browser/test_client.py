@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -52,6 +53,27 @@ THROWN = """async ([url, ask, tries]) => {
   }
 }"""
 
+#: A site that answers as the test says, within the page's own time.
+STUB = """() => {
+  window.asked = [];
+  window.answer = (status, body = "", headers = {}) => ({
+    status, ok: status < 300, type: "basic", headers: new Headers(headers),
+    text: async () => (typeof body === "string" ? body : JSON.stringify(body)),
+  });
+  window.token = (ttl = 3600, changes = {}) => {
+    const iso = (seconds) => new Date(Date.now() + 1000 * seconds).toISOString();
+    return answer(201, {
+      token: `token ${asked.length}`, identity: "anna", issued_at: iso(0), expires_at: iso(ttl),
+      expires_in: ttl, refresh_at: iso(ttl - Math.min(300, ttl / 2)), ...changes,
+    });
+  };
+  window.site = () => token();
+  window.fetch = async (url, how) => {
+    asked.push(performance.now());
+    return site(how);
+  };
+}"""
+
 
 def prepare(page: Page) -> Page:
     page.goto("/")
@@ -72,6 +94,13 @@ def timed(page: Page) -> Page:
     prepare(page)
     page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
     return page
+
+
+@pytest.fixture
+def stubbed(timed: Page) -> Page:
+    """The same, with a ``site`` of the test's in place of the real one."""
+    timed.evaluate(STUB)
+    return timed
 
 
 def get(page: Page, url: str = VIDEO, ask: dict[str, Any] | None = None) -> Any:
@@ -263,6 +292,132 @@ def test_a_header_function_that_fails_is_a_failure_that_may_pass(client: Page) -
     error = get(client)
     assert (error["status"], error["code"]) == (0, "network")
     assert "no JWT" in error["detail"]
+
+
+VALID = "2026-01-01T00:00:00Z", "2026-01-01T00:55:00Z", "2026-01-01T01:00:00Z"
+TIMES = dict(zip(("issued_at", "refresh_at", "expires_at"), VALID, strict=True))
+NO_TOKENS: list[dict[str, Any]] = [
+    *({field: value} for field in TIMES for value in (None, "", "soon", 0, 1_764_000_000, [])),
+    {"issued_at": VALID[2]},
+    *({"refresh_at": f"{year}-01-01T00:00:00Z"} for year in (1970, 2100)),
+    *({"expires_at": f"{year}-01-01T01:00:00Z"} for year in (1970, 2100)),
+    {"issued_at": "1970-01-01T00:00:00Z", "expires_in": 1_767_229_200},
+    *({"expires_in": value} for value in (None, "3600", 0, -3600, 1e9, 7200)),
+    *({field: value} for field in ("token", "identity") for value in (None, "", 5, {})),
+]
+
+
+def test_an_answer_without_valid_times_is_no_token(stubbed: Page) -> None:
+    errors = stubbed.evaluate(
+        """async ([times, all]) => {
+          const errors = [];
+          const tokens = new TokenSource("/", {}, options);
+          tokens.supply((window.sdk = new Recorder()));
+          await tokens.get();
+          const camel = (fields) => JSON.parse(JSON.stringify(fields).replace(/_a/g, "A"));
+          for (const changes of all) {
+            site = () => token(3600, { ...times, ...changes });
+            errors.push(await new TokenSource("/").get().catch((error) => error));
+          }
+          site = () => answer(201, camel({ ...times, token: "secret", identity: "anna" }));
+          errors.push(await tokens.get().catch((error) => error));
+          site = () => token(3600, times);
+          await tokens.get();
+          return errors.map(({ name, status, code, message }) => [name, status, code, message]);
+        }""",
+        [TIMES, NO_TOKENS],
+    )
+    for changes, (name, status, code, message) in zip([*NO_TOKENS, {}], errors, strict=True):
+        assert (name, status, code) == ("TokenError", 201, "unexpected_answer"), changes
+        assert "secret" not in message
+    assert len(stubbed.evaluate("sdk.given")) == 2
+
+
+BODIES = [
+    (200, "'<!DOCTYPE html><form>'"),
+    (204, "''"),
+    (201, "'null'"),
+    (201, "'[]'"),
+    (400, "'\"No\"'"),
+    (502, "'[\"No\"]'"),
+    (400, "'['.repeat(5000) + ']'.repeat(5000)"),
+    (400, "'{\"a\":'.repeat(5000) + 1 + '}'.repeat(5000)"),
+    (400, "{ code: {}, detail: { a: ['x'] } }"),
+    (400, "{ detail: 'x'.repeat(10_000_000) }"),
+]
+
+
+def test_whatever_the_body_it_is_an_error_of_ours(stubbed: Page) -> None:
+    for status, body in BODIES:
+        stubbed.evaluate(f"() => {{ window.site = () => answer({status}, {body}); }}")
+        error = get(stubbed)
+        assert (error["name"], error["status"]) == ("TokenError", status)
+        assert isinstance(error["code"], str)
+        assert 0 < len(error["message"]) <= 1000
+
+
+# Storms
+
+BACKOFF = range(16, 26)
+ONE = range(1, 2)
+EVERY_30_SECONDS = range(18, 22)
+
+#: What the site does, and how often it is asked in ten minutes.
+SITES = {
+    "token()": EVERY_30_SECONDS,
+    "token(1)": range(500, 602),
+    "token(86_400, { refresh_at: new Date().toISOString() })": range(18, 22),
+    "token(1, { token: 'the same' })": range(500, 602),
+    "token(3600, { refresh_at: null })": EVERY_30_SECONDS,
+    "answer(200, '<form>')": EVERY_30_SECONDS,
+    "answer(401, { code: 'not_authenticated' })": EVERY_30_SECONDS,
+    "answer(503)": BACKOFF,
+    "answer(429)": BACKOFF,
+    **{
+        f"answer(429, '', {{ 'Retry-After': '{after}' }})": BACKOFF
+        for after in (
+            "0",
+            "-1",
+            "0.001",
+            "1",
+            "NaN",
+            "Infinity",
+            "1e9",
+            "0x10",
+            "soon",
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+        )
+    },
+    "answer(429, '', { 'Retry-After': '60' })": range(7, 12),
+    **{
+        f"answer(503, '', {{ 'Retry-After': {after} }})": ONE
+        for after in ("2200000", "'9'.repeat(400)", "new Date(Date.now() + 40 * 86_400_000)")
+    },
+    "Promise.reject(new TypeError('Failed to fetch'))": range(500, 602),
+}
+
+
+def test_the_site_is_never_stormed(stubbed: Page) -> None:
+    """By SDKs that ask every second, a flapping network and a tab that is shown and hidden."""
+    for answer, requests in SITES.items():
+        stubbed.evaluate(
+            f"""() => {{
+              window.site = () => {answer};
+              window.asked = [];
+              window.tokens = new TokenSource("/");
+              const sdks = [new Recorder(), new Recorder()];
+              for (const sdk of [...sdks, ...sdks]) tokens.supply(sdk);
+              window.bursts = setInterval(() => {{
+                for (const sdk of sdks) sdk.emit("tokenWillExpire");
+                for (let i = 0; i < 5; i++) dispatchEvent(new Event("online"));
+                for (let i = 0; i < 5; i++) document.dispatchEvent(new Event("visibilitychange"));
+              }}, 1000);
+            }}"""
+        )
+        stubbed.clock.run_for(600_000)
+        asked = stubbed.evaluate("() => { tokens.stop(); clearInterval(bursts); return asked; }")
+        assert len(asked) in requests, answer
+        assert all(later - earlier >= 999 for earlier, later in pairwise(asked)), answer
 
 
 # Supplying

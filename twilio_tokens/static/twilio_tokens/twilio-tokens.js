@@ -18,8 +18,6 @@
 const SECOND = 1000;
 /** Whatever site, network or SDK say, they wait no less and, but for some jitter, no more. */
 const [SHORTEST_WAIT, LONGEST_WAIT] = [SECOND, 3600 * SECOND];
-/** Timers stand still while a laptop sleeps, and overflow at 25 days: none runs for longer. */
-const LONGEST_TIMER = 30 * SECOND;
 /** For the site to answer, or for the page to say its headers. */
 const TIME_LIMIT = 20 * SECOND;
 /** An SDK that asks gets a token no sooner than this, or half a token's life, after the last. */
@@ -121,7 +119,8 @@ export class TokenSource {
     const { signal } = this.#stop;
     signal.throwIfAborted();
     // A room that is undefined must not become a token for every room: null is refused.
-    const body = JSON.stringify(this.ask, (_, value) => (typeof value === "function" ? null : (value ?? null)));
+    const defined = (/** @type {any} */ value) => (typeof value === "function" ? null : value ?? null);
+    const body = JSON.stringify(this.ask, (_, value) => defined(value));
     const { response, text } = await this.#send(body).catch((error) => {
       signal.throwIfAborted();
       const detail = `No token from the site: ${error?.message ?? error}`;
@@ -141,8 +140,8 @@ export class TokenSource {
     const gap = Math.min(GAP, (answer.expires_in * SECOND) / 2);
     this.#notBefore = now() + Math.max(gap, SHORTEST_WAIT);
     // By the time that passes here: this clock may differ from the site's.
-    const life = Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
-    this.#refreshAt = now() + Math.max(life, SHORTEST_WAIT);
+    const wait = Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
+    this.#refreshAt = Math.max(now() + wait, this.#notBefore);
     for (const sdk of this.#supplied.keys()) this.#hand(sdk);
     safely(() => this.options.onToken?.(answer));
     this.#lookAtClock();
@@ -201,7 +200,7 @@ export class TokenSource {
     const wait = this.#supplied.size ? this.#refreshAt - now() : Infinity;
     if (this.#stop.signal.aborted || this.#refreshing || wait === Infinity) return;
     if (wait <= 0) this.#refresh();
-    else this.#timer = setTimeout(this.#wake, Math.min(wait, LONGEST_TIMER));
+    else this.#timer = later(this.#wake, wait);
   }
 
   async #refresh() {
@@ -231,7 +230,7 @@ export class TokenSource {
       clearTimeout(timer);
       const rest = end - now();
       if (rest <= 0) resolve(undefined);
-      else timer = setTimeout(look, Math.min(rest, LONGEST_TIMER));
+      else timer = later(look, rest);
     };
     const online = () => {
       end = Math.min(end, start + SHORTEST_WAIT);
@@ -316,6 +315,11 @@ function safely(/** @type {() => void} */ callback) {
   } catch (error) {
     reportError(error);
   }
+}
+
+/** Or sooner: timers stand still while a laptop sleeps. @param {() => void} look @param {number} ms */
+function later(look, ms) {
+  return setTimeout(look, Math.ceil(Math.min(ms, 30 * SECOND)));
 }
 
 let [elapsed, lastDate, lastTick] = [0, Date.now(), performance.now()];
