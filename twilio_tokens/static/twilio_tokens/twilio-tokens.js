@@ -18,12 +18,10 @@
 const SECOND = 1000;
 /** Whatever site, network or SDK say, they wait no less and, but for some jitter, no more. */
 const [SHORTEST_WAIT, LONGEST_WAIT] = [SECOND, 3600 * SECOND];
-/** For the site to answer, or for the page to say its headers. */
+/** For an answer of the site, and for the page's headers function. */
 const TIME_LIMIT = 20 * SECOND;
 /** An SDK that asks gets a token no sooner than this, or half a token's life, after the last. */
 const GAP = 30 * SECOND;
-/** In seconds, Twilio's limit: https://www.twilio.com/docs/api/errors/20157 */
-const LONGEST_LIFE = 86_400;
 /** Twilio's code for which a new token helps; other refusals would meet the next one, too. */
 const EXPIRED = 20104;
 const ASKING_EVENTS = ["tokenWillExpire", "tokenAboutToExpire", "tokenExpired"];
@@ -119,8 +117,9 @@ export class TokenSource {
     const { signal } = this.#stop;
     signal.throwIfAborted();
     // A room that is undefined must not become a token for every room: null is refused.
-    const defined = (/** @type {any} */ value) => (typeof value === "function" ? null : value ?? null);
-    const body = JSON.stringify(this.ask, (_, value) => defined(value));
+    const body = JSON.stringify(this.ask, (_, value) =>
+      typeof value === "function" ? null : (value ?? null),
+    );
     const { response, text } = await this.#send(body).catch((error) => {
       signal.throwIfAborted();
       const detail = `No token from the site: ${error?.message ?? error}`;
@@ -215,7 +214,6 @@ export class TokenSource {
   }
 
   /**
-   * Wait, by the clock of `now()`.
    * @param {number} ms @param {{or?: any, orOnline?: boolean}} [sooner]  when a promise is settled,
    *   or the network is back; not at once, as it may flap
    * @returns {Promise<any>} what the promise gave, if it was sooner
@@ -249,10 +247,7 @@ export class TokenSource {
   }
 }
 
-/**
- * @param {Response} response @param {string} body
- * @returns {AccessToken} or throws a TokenError; never one without the times that a refresh needs
- */
+/** @param {Response} response @param {string} body @returns {AccessToken} or throws a TokenError */
 function accessToken(response, body) {
   const answer = parsed(body);
   if (response.type === "opaqueredirect") {
@@ -260,15 +255,14 @@ function accessToken(response, body) {
   }
   if (!response.ok) throw new TokenError(response, answer);
   const { token, identity, issued_at, refresh_at, expires_at, expires_in } = answer;
-  // Not the answer as it is: the token in it would be part of the error's message.
-  if (typeof token !== "string" || !token) throw new TokenError(response, {});
   const [issued, refresh, expires] = [issued_at, refresh_at, expires_at].map(Date.parse);
-  const valid =
-    typeof identity === "string" && identity && typeof expires_in === "number" &&
-    issued <= refresh && refresh <= expires && expires_in > 0 && expires_in <= LONGEST_LIFE &&
-    Math.abs(expires - issued - expires_in * SECOND) < SECOND;
-  if (valid) return answer;
-  const detail = "The site's token came without its identity, or without valid times.";
+  const texts = [token, identity].every((value) => typeof value === "string" && value);
+  // A day is the longest that Twilio takes: https://www.twilio.com/docs/api/errors/20157
+  const lives = typeof expires_in === "number" && expires_in > 0 && expires_in <= 86_400;
+  const agrees = Math.abs(expires - issued - expires_in * SECOND) < SECOND;
+  if (texts && lives && agrees && issued <= refresh && refresh <= expires) return answer;
+  // Not made of the answer, as its token would be part of the message.
+  const detail = token && "The site's token came without its identity, or without valid times.";
   throw new TokenError(response, { detail });
 }
 
@@ -308,7 +302,7 @@ function csrfToken(/** @type {string} */ cookieName) {
   return cookie || field?.getAttribute("value") || field?.getAttribute("content");
 }
 
-/** An error in a callback of the page is the page's, and changes nothing here. */
+/** An error in a callback is the page's, and changes nothing here. */
 function safely(/** @type {() => void} */ callback) {
   try {
     callback();
@@ -317,10 +311,9 @@ function safely(/** @type {() => void} */ callback) {
   }
 }
 
-/** Or sooner: timers stand still while a laptop sleeps. @param {() => void} look @param {number} ms */
-function later(look, ms) {
-  return setTimeout(look, Math.ceil(Math.min(ms, 30 * SECOND)));
-}
+/** Or sooner: timers stand still while a laptop sleeps. */
+const later = (/** @type {() => void} */ look, /** @type {number} */ ms) =>
+  setTimeout(look, Math.ceil(Math.min(ms, 30 * SECOND)));
 
 let [elapsed, lastDate, lastTick] = [0, Date.now(), performance.now()];
 
