@@ -37,13 +37,13 @@ def tamper(route: Route) -> None:
 
 
 def without_schedule(page: Page, product: str, ttl: int) -> None:
-    """Let the client's own schedule come too late: what is left are the events of the SDK."""
+    """Schedule the first refresh too late: what is left are the events of the SDK."""
 
     def answer(route: Route) -> None:
         token = change(route, ttl=ttl)
         route.fulfill(status=201, json={**token, "refresh_at": token["expires_at"]})
 
-    page.route(f"**/twilio/tokens/{product}/", answer)
+    page.route(f"**/twilio/tokens/{product}/", answer, times=1)
 
 
 def down_for_two_requests(page: Page, product: str) -> list[int]:
