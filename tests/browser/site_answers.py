@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from jwt.utils import base64url_decode, base64url_encode
-from playwright.sync_api import Page, Response, Route
+from playwright.sync_api import Page, Request, Response, Route
 
 from twilio_tokens.models import APIKey
 
@@ -36,15 +36,24 @@ def tamper(route: Route) -> None:
     route.fulfill(status=201, json={**answer, "token": f"{head}.{payload}.{signature}"})
 
 
-def without_schedule(page: Page, product: str, ttl: int) -> None:
-    """Put the client's own schedule out of reach: what is left are the events of the SDK."""
+def without_schedule(page: Page, product: str, ttl: int) -> list[float]:
+    """Schedule the first refresh for the token's end: what comes sooner is an event of the SDK's.
+
+    The times at which the site is asked.
+    """
+    asked: list[float] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith(f"/tokens/{product}/"):
+            asked.append(time.monotonic())
 
     def answer(route: Route) -> None:
-        route.fulfill(
-            status=201, json={**change(route, ttl=ttl), "refresh_at": "2100-01-01T00:00:00Z"}
-        )
+        token = change(route, ttl=ttl)
+        route.fulfill(status=201, json={**token, "refresh_at": token["expires_at"]})
 
-    page.route(f"**/twilio/tokens/{product}/", answer)
+    page.on("request", note)
+    page.route(f"**/twilio/tokens/{product}/", answer, times=1)
+    return asked
 
 
 def down_for_two_requests(page: Page, product: str) -> list[int]:
