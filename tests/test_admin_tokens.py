@@ -697,7 +697,7 @@ def test_why_the_site_cannot_issue_is_told_to_the_operator(
     unavailable: str, tester: Client, caplog: Any
 ) -> None:
     response = tester.post(reverse(TEST), {"username": "anna", "chat": "on", "ttl": "60"})
-    [logged] = [each for each in caplog.records if each.name == "twilio_tokens.issuing"]
+    [logged] = [each for each in caplog.records if each.name == "twilio_tokens.exceptions"]
     [message] = errors(response)["__all__"]
     assert message == f"No token was issued: {logged.args[0]}"
     assert response.context["form"]["ttl"].value() == "60"
