@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import DataError, connection, connections
 from django.test import Client
 from django.utils.html import escape
 
@@ -326,6 +326,36 @@ def test_a_name_that_somebody_takes_at_that_moment_stores_nothing_and_says_so(
     [message] = messages(admin_client.post(page, ticked(*names, **names), follow=True))
     assert message.startswith("Nothing was stored: somebody took one of these names")
     assert not ChatService.objects.exists()
+
+
+def test_a_name_that_the_database_cannot_hold_stores_nothing_and_says_so(
+    twilio: TwilioServer, admin_client: Client, page: str
+) -> None:
+    """As a MariaDB of three-byte characters cannot hold an emoji."""
+
+    def refuse(run: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("INSERT") and "chatservice" in sql:
+            raise DataError("Incorrect string value")
+        return run(sql, *args)
+
+    data = ticked(sid("IS", "1"), **{sid("IS", "1"): "support"})
+    with connection.execute_wrapper(refuse):
+        response = admin_client.post(page, data)
+    assert messages(admin_client.get(response.url)) == [
+        "Nothing was stored: the database cannot hold one of the names at Twilio."
+    ]
+    assert not ChatService.objects.exists()
+
+
+def test_what_is_stored_is_no_link_for_who_may_not_see_it(
+    twilio: TwilioServer, client: Client, user: User, account: Account, page: str
+) -> None:
+    app = TwiMLApp.objects.create(account=account, name="phone", sid=sid("AP", "1"))
+    for permissions, is_linked in (((), False), (("view_twimlapp",), True)):
+        client.force_login(permit(user, "view_account", "add_twimlapp", *permissions))
+        content = client.get(page).content.decode()
+        assert "phone" in content
+        assert (url(TwiMLApp, "change", app.pk) in content) is is_linked
 
 
 @pytest.mark.parametrize(

@@ -175,15 +175,13 @@ def _page(
     entries = list(entries)
     site = model_admin.admin_site
     for entry in entries:
-        model = entry.model
-        if entry.stored is not None and site.is_registered(model):
-            stored_admin = site.get_model_admin(model)
-            if stored_admin.has_view_permission(request, entry.stored):
-                entry.url = change_page(stored_admin, entry.stored)
+        of_model = site.get_model_admin(entry.model)
+        if entry.stored is not None and of_model.has_view_permission(request, entry.stored):
+            entry.url = change_page(of_model, entry.stored)
     sections = [
-        Section(capfirst(str(model._meta.verbose_name_plural)), of_model)
+        Section(capfirst(str(model._meta.verbose_name_plural)), mine)
         for model in LISTINGS
-        if (of_model := [entry for entry in entries if entry.model is model])
+        if (mine := [entry for entry in entries if entry.model is model])
     ]
     context = {
         "title": _("Import from Twilio into %(account)s") % {"account": account},
