@@ -79,7 +79,8 @@ def test_a_message_of_ones_own_replaces_the_default() -> None:
     "name",
     [
         name
-        for name in CODES.keys() - {"SettingError"}  # of which nothing but the setting is told
+        for name in CODES
+        if name != "SettingError"  # of which nothing but the setting is told
         if issubclass(getattr(exceptions, name), Unavailable)
     ],
 )
