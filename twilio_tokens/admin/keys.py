@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import AdminErrorList, AdminForm
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db import IntegrityError, router, transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.formats import localize
 from django.utils.html import format_html
@@ -16,6 +20,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.change_list import SafeChangeList
 from twilio_tokens.admin.credential_admin import (
     LEVELS,
     CheckedAdmin,
@@ -23,10 +28,10 @@ from twilio_tokens.admin.credential_admin import (
     badge,
     default_account,
 )
-from twilio_tokens.conf import settings
-from twilio_tokens.forms import APIKeyForm
+from twilio_tokens.forms import APIKeyForm, ReplaceForm
 from twilio_tokens.key_status import (
     Status,
+    is_audited,
     is_safe_to_delete,
     safe_to_delete_at,
     secret_problem,
@@ -39,14 +44,14 @@ from twilio_tokens.verification import Finding, verify_key
 AUDIT_OFF = _("unknown, the audit is off")
 
 
-class KeyList(ChangeList):
+class KeyList(SafeChangeList):
     """Tells of the keys of one page who uses them."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         order = [key.pk for key in self.result_list]
         keys = with_usage(APIKey.objects.select_related("account")).in_bulk(order)
-        self.result_list = [keys[pk] for pk in order]
+        self.result_list = [keys[pk] for pk in order if pk in keys]
 
 
 @admin.register(APIKey)
@@ -92,12 +97,10 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> APIKey | None:
         key = super().get_object(request, object_id, from_field)
-        return key and with_usage(self.get_queryset(request)).get(pk=key.pk)
+        return key and with_usage(self.get_queryset(request)).filter(pk=key.pk).first()
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["account", "name", "sid", "region", "secret", "is_active"]
-        if _replaced(request) is not None:
-            fields = ["name", "sid", "region", "secret"]
         if self.may_check_on_save(request, obj):
             fields.append("check_with_twilio")
         state = [(_("State"), {"fields": self.shown_only})]
@@ -110,7 +113,6 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
-        form.replaced = _replaced(request)
         form.known = getattr(request, "twilio_finding", None)
         if not self.may_check_on_save(request, obj):
             # What is not shown must not be posted either.
@@ -126,23 +128,16 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         return self.check_on_save and may_save and self.has_verify_permission(request)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        replaced = _replaced(request)
-        if replaced is not None:
-            return {"name": replaced.name}
         return {**default_account(), **super().get_changeform_initial_data(request)}
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        key = self.get_object(request, object_id)
-        may_replace = (
-            key is not None
-            and key.is_active
-            and self.has_add_permission(request)
-            and self.has_change_permission(request, key)
-        )
-        context = {**(extra_context or {}), "may_replace": may_replace}
-        return super().change_view(request, object_id, form_url, context)
+        key = self.get_object(request, unquote(object_id))
+        context = {}
+        if key is not None and key.is_active and self._may_replace(request, key):
+            context["replace_url"] = self.address("replace", key.pk)
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def changeform_view(
         self,
@@ -157,46 +152,95 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
 
     def _ask_twilio_first(self, request: HttpRequest, object_id: str | None) -> None:
         """Before the page's transaction, which a slow Twilio should not hold open."""
-        key = None if object_id is None else self.get_object(request, object_id)
+        if "_saveasnew" in request.POST:
+            object_id = None
+        key = None if object_id is None else self.get_object(request, unquote(object_id))
         is_there = object_id is None or key is not None
         if is_there and self.may_check_on_save(request, key):
             form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
             form.is_valid()
             request.twilio_finding = form.finding  # type: ignore[attr-defined]
 
-    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The form for a new key; saving it retires the one that it replaces."""
-        key = self.get_object(request, object_id)
-        if key is None:
-            raise Http404
-        if not (self.has_add_permission(request) and self.has_change_permission(request, key)):
-            raise PermissionDenied
-        request.replaced_key = key  # type: ignore[attr-defined]
-        title = gettext("Replace API key %(name)s") % {"name": key.name}
-        context = {"title": title, "replaced": key}
-        response: HttpResponse = self.changeform_view(request, None, "", context)
-        return response
-
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if "secret" in form.changed_data:
             obj.forget_check()
         super().save_model(request, obj, form, change)
-        if form.finding is not None:
-            finding = form.finding
+        finding: Finding | None = getattr(form, "finding", None)  # the list's forms ask nobody
+        if finding is not None:
             obj.record_check(finding.outcome, finding.message, finding.code)
             self.message_user(request, finding.message, LEVELS[finding.outcome])
-        if form.replaced is not None:
-            self._retire(request, form.replaced, obj)
 
-    def _retire(self, request: HttpRequest, key: APIKey, successor: APIKey) -> None:
-        key.is_active = False
-        key.save()
-        self.log_change(request, key, gettext("Replaced by %(key)s.") % {"key": successor})
-        self.message_user(
-            request,
-            gettext("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
-            % {"key": key},
-        )
+    # Replacing a key
+
+    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form for a new key; saving it retires the one that it replaces."""
+        key = self.get_object(request, unquote(object_id))
+        if key is None:
+            raise Http404
+        if not self._may_replace(request, key):
+            raise PermissionDenied
+        if not key.is_active:
+            return self._replaced_before(request, key)
+        make_form = self.get_form(request, form=ReplaceForm, fields=ReplaceForm.Meta.fields)
+        form = make_form(request.POST if request.method == "POST" else None, replaced=key)
+        if form.is_valid() and self._replace(request, key, form):
+            self.message_user(
+                request,
+                gettext("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
+                % {"key": key},
+            )
+            return HttpResponseRedirect(self.address("changelist"))
+        if form.is_bound and not _stored().filter(pk=key.pk, is_active=True).exists():
+            return self._replaced_before(request, key)
+        return self._replace_page(request, key, form)
+
+    def _replace(self, request: HttpRequest, key: APIKey, form: Any) -> bool:
+        try:
+            with transaction.atomic(using=router.db_for_write(APIKey)):
+                return self._take_over(request, key, form)
+        except IntegrityError:
+            form.add_error("sid", form.instance.unique_error_message(APIKey, ("sid",)))
+            return False
+
+    def _take_over(self, request: HttpRequest, key: APIKey, form: Any) -> bool:
+        """Whether the new key took over. It does not where the old one was retired meanwhile."""
+        # A write that changes nothing: on every database, the second of two waits here.
+        if not _stored().filter(pk=key.pk, is_active=True).update(is_active=True):
+            return False
+        new = self.save_form(request, form, change=False)
+        self.save_model(request, new, form, change=False)
+        self.log_addition(request, new, [{"added": {}}])
+        old = _stored().get(pk=key.pk)
+        old.is_active = False
+        old.save()
+        self.log_change(request, old, gettext("Replaced by %(key)s.") % {"key": new})
+        return True
+
+    def _replaced_before(self, request: HttpRequest, key: APIKey) -> HttpResponse:
+        message = gettext("%(key)s has already been replaced or retired. No new key was stored.")
+        self.message_user(request, message % {"key": key}, messages.WARNING)
+        return HttpResponseRedirect(self.address("changelist"))
+
+    def _replace_page(self, request: HttpRequest, key: APIKey, form: Any) -> HttpResponse:
+        admin_form = AdminForm(form, [(None, {"fields": list(form.fields)})], {}, model_admin=self)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Replace API key %(name)s") % {"name": key.name},
+            "replaced": key,
+            "replaced_url": self.address("change", key.pk),
+            "adminform": admin_form,
+            "errors": AdminErrorList(form, []),
+            "media": self.media + admin_form.media,
+            "inline_admin_formsets": [],
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+        }
+        response: Any = self.render_change_form(request, context, add=True)
+        response.template_name = "admin/twilio_tokens/apikey/replace.html"
+        return response  # type: ignore[no-any-return]
+
+    def _may_replace(self, request: HttpRequest, key: APIKey) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request, key)
 
     def ask_twilio(self, row: APIKey) -> Finding:
         return verify_key(row)
@@ -218,22 +262,25 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
 
     @admin.display(description=_("last used"))
     def last_used(self, key: APIKey) -> Any:
-        never = gettext("never") if settings.audit else AUDIT_OFF
+        never = gettext("not in the audit") if is_audited() else AUDIT_OFF
         return key.last_used or never  # type: ignore[attr-defined]
 
     @admin.display(description=_("live tokens"))
     def live_tokens(self, key: APIKey) -> Any:
-        return key.live_tokens if settings.audit else AUDIT_OFF  # type: ignore[attr-defined]
+        return key.live_tokens if is_audited() else AUDIT_OFF  # type: ignore[attr-defined]
 
     @admin.display(description=_("safe to delete at Twilio"))
     def safe_to_delete(self, key: APIKey) -> str:
         moment = safe_to_delete_at(key)
-        if moment is None:
+        if key.is_active:
             return "–"
+        if moment is None:
+            return gettext("unknown, for nobody knows when it was retired")
         if is_safe_to_delete(key):
             return gettext("now")
         return gettext("after %(moment)s") % {"moment": localize(localtime(moment))}
 
 
-def _replaced(request: HttpRequest) -> APIKey | None:
-    return getattr(request, "replaced_key", None)
+def _stored() -> QuerySet[APIKey]:
+    """Where keys are written: a replica may not know yet of the request before."""
+    return APIKey.objects.using(router.db_for_write(APIKey))

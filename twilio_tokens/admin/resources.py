@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from twilio_tokens.admin.change_list import are_usable_ids
 from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
-from twilio_tokens.models import ChatService, PushCredential, TwiMLApp
+from twilio_tokens.models import Account, ChatService, PushCredential, TwiMLApp
 
 
 class ResourceAdmin(CheckedAdmin):
@@ -34,10 +35,9 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial = super().get_changeform_initial_data(request)
-        try:
-            of_account = self.model._default_manager.filter(account=initial.get("account"))
-        except ValueError:  # Django, too, ignores what the address of the page gets wrong
-            return initial
+        if not are_usable_ids(Account, [initial.get("account")]):
+            return initial  # Django, too, ignores what the address of the page gets wrong
+        of_account = self.model._default_manager.filter(account=initial.get("account"))
         return {"is_default": not of_account.exists(), **initial}
 
 

@@ -1,0 +1,46 @@
+"""Lists of the admin that an odd address does not break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, transaction
+from django.db.models import Model
+from django.http import HttpRequest
+
+#: What databases and their drivers raise for a value that no column can hold: a number that is
+#: too large, a year beyond the calendar, a NUL, a broken pattern. Each has its own choice.
+UNUSABLE_VALUE = (DatabaseError, OverflowError, ValueError, re.error)
+
+
+class SafeChangeList(ChangeList):
+    """Django finds only the filters incorrect that it cannot read; the database refuses others."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        try:
+            return super().get_filters(request)
+        except UNUSABLE_VALUE as error:
+            raise IncorrectLookupParameters(error) from error
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            # PostgreSQL gives up a transaction at the first refusal.
+            with transaction.atomic(using=self.root_queryset.db):
+                super().get_results(request)
+        except UNUSABLE_VALUE as error:
+            raise IncorrectLookupParameters(error) from error
+
+
+def are_usable_ids(model: type[Model], values: Sequence[Any]) -> bool:
+    """Whether the database could look for rows with such primary keys."""
+    try:
+        for value in values:
+            model._meta.pk.clean(value, None)
+    except ValidationError:
+        return False
+    return True
