@@ -14,6 +14,18 @@ from .models import APIKey, Outcome
 from .verification import Finding, Listed, verify_credentials, verify_key
 
 
+class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def clean(self, value: Any) -> Any:
+        try:
+            return super().clean(value)
+        except OverflowError:  # SQLite looks for no number so large
+            raise ValidationError(
+                self.error_messages["invalid_choice"],
+                code="invalid_choice",
+                params={"value": value},
+            ) from None
+
+
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
     """Saves what its user changed. What others changed since the page was drawn stays so."""
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from twilio_tokens.admin.change_list import are_usable_ids
 from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
+from twilio_tokens.forms import SafeMultipleChoiceField
 from twilio_tokens.models import Account, ChatService, PushCredential, TwiMLApp
 
 
@@ -32,6 +33,10 @@ class ResourceAdmin(CheckedAdmin):
 
 class RestrictedResourceAdmin(ResourceAdmin):
     filter_horizontal = ("groups",)
+
+    def formfield_for_manytomany(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.setdefault("form_class", SafeMultipleChoiceField)
+        return super().formfield_for_manytomany(*args, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial = super().get_changeform_initial_data(request)
