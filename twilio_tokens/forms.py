@@ -32,8 +32,9 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not self.instance._state.adding and self._tells_what_was_shown():
-            for field in self.fields.values():
-                field.show_hidden_initial = not isinstance(field, SealedFormField)
+            for name, field in self.fields.items():
+                is_secret = isinstance(field, SealedFormField)
+                field.show_hidden_initial = name in self.initial and not is_secret
 
     def _tells_what_was_shown(self) -> bool:
         return not self.is_bound or any(
@@ -43,7 +44,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         for name in cleaned.keys() - set(self.changed_data):
-            if self.fields[name].show_hidden_initial and name in self.initial:
+            if self.fields[name].show_hidden_initial:
                 stored = getattr(self.instance, name)
                 cleaned[name] = stored.all() if isinstance(stored, Manager) else stored
         return cleaned

@@ -32,8 +32,12 @@ def with_last_expiry(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
     return keys.annotate(last_expiry=Subquery(issued.values("expires_at")[:1]))
 
 
+#: What ``with_usage`` adds to a key.
+USAGE = ("last_expiry", "last_used", "live_tokens", "signing_id")
+
+
 def with_usage(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
-    """Adds ``last_expiry``, ``last_used``, ``live_tokens`` and ``signing_id``.
+    """Adds ``USAGE``.
 
     For the few keys of a page: databases work it out before they sort and cut off the rest.
     """

@@ -66,6 +66,29 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _url_name(self, name: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
+    # The account of a row
+
+    def without_dead_link(self, request: HttpRequest, obj: Any, fieldsets: Any) -> Any:
+        """Django makes an account that is only shown a link, also for who may not follow it."""
+        is_shown_only = obj is not None and (
+            "account" in self.get_readonly_fields(request, obj)
+            or not self.has_change_permission(request, obj)
+        )
+        if not is_shown_only or self._may_view_account(request):
+            return fieldsets
+        return [
+            (title, {**options, "fields": list(map(_name_only, options["fields"]))})
+            for title, options in fieldsets
+        ]
+
+    def _may_view_account(self, request: HttpRequest) -> bool:
+        names = ("twilio_tokens.view_account", "twilio_tokens.change_account")
+        return any(request.user.has_perm(name) for name in names)
+
+    @admin.display(description=_("account"))
+    def account_name(self, row: Any) -> str:
+        return str(row.account)
+
     # Lists
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -92,6 +115,10 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return _again_if_outrun(super().delete_view, request, *args, **kwargs)
+
+
+def _name_only(field: Any) -> Any:
+    return "account_name" if field == "account" else field
 
 
 def _again_if_outrun(view: Callable[..., Any], request: HttpRequest, *args: Any, **kw: Any) -> Any:

@@ -30,6 +30,7 @@ from twilio_tokens.admin.credential_admin import (
 )
 from twilio_tokens.forms import APIKeyForm, ReplaceForm
 from twilio_tokens.key_status import (
+    USAGE,
     Status,
     is_audited,
     is_safe_to_delete,
@@ -49,9 +50,10 @@ class KeyList(SafeChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        order = [key.pk for key in self.result_list]
-        keys = with_usage(APIKey.objects.select_related("account")).in_bulk(order)
-        self.result_list = [keys[pk] for pk in order if pk in keys]
+        used = with_usage(APIKey.objects.all()).in_bulk([key.pk for key in self.result_list])
+        for key in self.result_list:
+            for name in USAGE:
+                setattr(key, name, getattr(used.get(key.pk), name, None))
 
 
 @admin.register(APIKey)
@@ -104,10 +106,13 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         if self.may_check_on_save(request, obj):
             fields.append("check_with_twilio")
         state = [(_("State"), {"fields": self.shown_only})]
-        return [(None, {"fields": fields}), *(state if obj is not None else [])]
+        fieldsets = [(None, {"fields": fields}), *(state if obj is not None else [])]
+        return self.without_dead_link(request, obj, fieldsets)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return () if obj is None else ("account", "sid", "region", *self.shown_only)
+        if obj is None:
+            return ()
+        return ("account", "account_name", "sid", "region", *self.shown_only)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any

@@ -16,7 +16,7 @@ from twilio_tokens.models import Account, ChatService, PushCredential, TwiMLApp
 class ResourceAdmin(CheckedAdmin):
     list_select_related = ("account",)
     search_fields = ("name", "sid", "account__name", "account__sid")
-    readonly_fields = ("check_badge",)
+    readonly_fields = ("account_name", "check_badge")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**default_account(), **super().get_changeform_initial_data(request)}
@@ -24,6 +24,9 @@ class ResourceAdmin(CheckedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.without_dead_link(request, obj, super().get_fieldsets(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if {"account", "sid", "platform"} & set(form.changed_data):
