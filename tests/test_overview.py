@@ -102,7 +102,7 @@ def test_ready_says_what_twilio_has_confirmed_and_for_whom(
     api_key.record_check(Outcome.UNREACHABLE, "Nobody answers.")
     assert chat() == "Chat: ready, for members of agents only; not yet checked with Twilio."
     chat_service.record_check(Outcome.REFUSED, "Deleted.")
-    assert chat() == "Chat: not ready, for Twilio refuses the default Chat service."
+    assert chat() == "Chat: not ready. Twilio refuses the default Chat service."
 
 
 def test_a_service_that_is_no_default_can_be_made_one(

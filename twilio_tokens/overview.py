@@ -183,7 +183,7 @@ def _product(user: Any, product: str, grant: type[Grant], key: APIKey) -> Iterat
     of_account = model.objects.filter(account=key.account_id)
     default = of_account.filter(is_default=True).first()
     if default is not None and default.check_outcome == Outcome.REFUSED:
-        text = _("%(product)s: not ready, for Twilio refuses the default %(model)s.") % values
+        text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
     elif default is not None:
         yield _ready(str(label), [key, default])

@@ -280,7 +280,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         if key.is_active:
             return "–"
         if moment is None:
-            return gettext("unknown, for nobody knows when it was retired")
+            return gettext("unknown: no date of retirement")
         if is_safe_to_delete(key):
             return gettext("now")
         return gettext("after %(moment)s") % {"moment": localize(localtime(moment))}
