@@ -444,6 +444,16 @@ def test_the_list_tells_each_keys_state(
         assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
 
 
+def test_saving_a_key_that_was_retired_past_save_dates_its_retirement(
+    api_key: APIKey, admin_client: Client
+) -> None:
+    APIKey.objects.update(is_active=False)
+    unknown = '<td class="field-safe_to_delete">unknown: no date of retirement</td>'
+    assert unknown in admin_client.get(url(APIKey, "changelist")).content.decode()
+    admin_client.post(url(APIKey, "change", api_key.pk), {"name": "Key", "secret": ""})
+    assert unknown not in admin_client.get(url(APIKey, "changelist")).content.decode()
+
+
 def test_the_list_takes_as_many_queries_for_many_keys(
     api_key: APIKey, user: User, admin_client: Client
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery, TextChoices, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -12,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .conf import LONGEST_TTL, settings
 from .crypto import Sealed, check_opens, load_key_ring
-from .exceptions import EncryptionKeyError, SecretUnavailable
+from .exceptions import EncryptionKeyError, SecretUnavailable, SettingError
 from .models import NEWEST_FIRST, APIKey, IssuedToken
 
 #: How far the clocks of a site's servers may be apart.
@@ -109,7 +108,7 @@ def is_safe_to_delete(key: APIKey) -> bool:
 def is_audited() -> bool:
     try:
         return settings.audit
-    except ImproperlyConfigured:  # then no token is issued either
+    except SettingError:  # then no token is issued either
         return False
 
 
@@ -117,5 +116,5 @@ def _longest_memory() -> float:
     """Seconds that a process may go on with a key that was retired."""
     try:
         return settings.credential_cache_seconds
-    except ImproperlyConfigured:
+    except SettingError:
         return LONGEST_TTL

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.core.cache import cache
-from django.core.exceptions import ImproperlyConfigured
+from django.core.cache import caches
 from django.db import DatabaseError, router, transaction
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
@@ -17,7 +16,7 @@ from django.utils.translation import ngettext
 
 from .conf import Settings, settings
 from .crypto import load_key_ring
-from .exceptions import EncryptionKeyError, TwilioTokensError
+from .exceptions import EncryptionKeyError, SettingError
 from .grants import Grant, registered
 from .identity import RULES
 from .key_status import is_safe_to_delete, opens, with_last_expiry
@@ -32,6 +31,7 @@ from .models import (
     Resource,
     TwiMLApp,
 )
+from .throttles import TokenRateThrottle
 
 logger = logging.getLogger(__name__)
 
@@ -110,13 +110,13 @@ def _unusable_settings() -> Iterator[str]:
         if isinstance(value, property) and name != "encryption_keys":
             try:
                 getattr(settings, name)
-            except (ImproperlyConfigured, TwilioTokensError) as error:
-                yield str(error)
+            except SettingError as error:
+                yield error.reason
 
 
 def _cache_problem() -> Iterator[str]:
     try:
-        cache.get("twilio_tokens_overview")
+        caches[TokenRateThrottle.cache_alias].get("twilio_tokens_overview")
     except Exception as error:  # noqa: BLE001 - each cache raises errors of its own
         yield _(
             "The site's cache does not answer (%(error)s). Requests for tokens cannot be counted, "

@@ -13,6 +13,7 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
+from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -169,6 +170,8 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if "secret" in form.changed_data:
             obj.forget_check()
+        if not obj.is_active and obj.retired_at is None:
+            obj.retired_at = timezone.now()  # retired by an update() before, at a moment unknown
         super().save_model(request, obj, form, change)
         finding: Finding | None = getattr(form, "finding", None)  # the list's forms ask nobody
         if finding is not None:
