@@ -130,6 +130,11 @@ def test_a_site_without_the_templates_of_rest_framework_is_told(settings: Any) -
     assert "rest_framework" in message.hint
 
 
+def name_reporters(settings: Any) -> None:
+    for name, ours in REPORTERS.items():
+        setattr(settings, name, f"{ours.__module__}.{ours.__name__}")
+
+
 BACKENDS = "django.core.cache.backends"
 
 
@@ -152,6 +157,7 @@ def test_a_cache_that_cannot_count_or_may_hang_is_told_where_requests_are_counte
 ) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{BACKENDS}.{backend}", "OPTIONS": options}}
     settings.TWILIO_TOKENS_THROTTLE_RATE = rate
+    name_reporters(settings)
     messages = run_checks(include_deployment_checks=True)
     ids = [each.id for each in messages if each.id.startswith("twilio_tokens.")]
     assert ids == ([f"twilio_tokens.{check_id}"] if check_id else [])
@@ -188,8 +194,7 @@ def reports() -> list[CheckMessage]:
 def test_before_a_deployment_the_classes_for_error_reports_are_asked_for(settings: Any) -> None:
     hints = [message.hint for message in reports()]
     assert [hint.split(" = ")[0] for hint in hints] == list(REPORTERS)
-    for name, ours in REPORTERS.items():
-        setattr(settings, name, f"{ours.__module__}.{ours.__name__}")
+    name_reporters(settings)
     assert reports() == []
 
 
