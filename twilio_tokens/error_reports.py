@@ -117,7 +117,9 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
         return self.cleansed_substitute if is_hidden else value
 
     def _cleansed_items(self, request: Any, items: dict[str, Any]) -> dict[str, Any]:
-        secrets = self.secrets_in(request if isinstance(request, HttpRequest) else None) or []
+        secrets = self.secrets_in(request if isinstance(request, HttpRequest) else None)
+        if secrets is None:
+            return dict.fromkeys(items, self.cleansed_substitute)
         return {name: self.cleansed(value, secrets) for name, value in items.items()}
 
     def _exposure(self, request: HttpRequest | None) -> Exposure:
@@ -133,8 +135,9 @@ class SecretsReporter(ExceptionReporter):
             return data
         secrets = self.filter.secrets_in(self.request)
         if secrets is None:
-            texts = ("exception_value", "exception_notes", "unicode_hint")
-            data |= dict.fromkeys(texts, self.filter.cleansed_substitute)
+            texts = {"exception_value", "exception_notes", "unicode_hint", "request_insecure_uri"}
+            data |= dict.fromkeys(texts & data.keys(), self.filter.cleansed_substitute)
+            data["request_GET_items"] = []
         return {name: _cleansed(value, self.filter, secrets or []) for name, value in data.items()}
 
 
@@ -244,8 +247,9 @@ def _pieces(secret: str) -> list[str]:
 
 
 def _ways_to_write(text: str) -> set[str]:
-    """As it is and without the escapes of forms and HTML.
+    """As it is, as ``repr()`` writes it, and without the escapes of forms and HTML.
 
     Never with the backslashes that ``repr()`` adds, or not, depending on what stands around.
     """
-    return {each.replace("\\", "") for each in (text, unquote(text), html.unescape(text))}
+    forms = (text, repr(text)[1:-1], unquote(text), html.unescape(text))
+    return {each.replace("\\", "") for each in forms}

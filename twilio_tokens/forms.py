@@ -115,6 +115,7 @@ class ReplaceForm(APIKeyForm):
 
     def __init__(self, *args: Any, replaced: APIKey, **kwargs: Any) -> None:
         super().__init__(*args, initial={"name": replaced.name}, **kwargs)
+        self.replaced = replaced
         self.instance.account = replaced.account
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import AdminErrorList, AdminForm
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, router, transaction
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.formats import localize
@@ -29,7 +25,8 @@ from twilio_tokens.admin.credential_admin import (
     badge,
     default_account,
 )
-from twilio_tokens.forms import APIKeyForm, ReplaceForm
+from twilio_tokens.admin.replacing import replace_view
+from twilio_tokens.forms import APIKeyForm
 from twilio_tokens.key_status import (
     USAGE,
     Status,
@@ -141,7 +138,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     ) -> HttpResponse:
         key = self.get_object(request, unquote(object_id))
         context = {}
-        if key is not None and key.is_active and self._may_replace(request, key):
+        if key is not None and key.is_active and self.may_replace(request, key):
             context["replace_url"] = self.address("replace", key.pk)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
@@ -178,76 +175,10 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
             obj.record_check(finding.outcome, finding.message, finding.code)
             self.message_user(request, finding.message, LEVELS[finding.outcome])
 
-    # Replacing a key
-
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The form for a new key; saving it retires the one that it replaces."""
-        key = self.get_object(request, unquote(object_id))
-        if key is None:
-            raise Http404
-        if not self._may_replace(request, key):
-            raise PermissionDenied
-        if not key.is_active:
-            return self._replaced_before(request, key)
-        make_form = self.get_form(request, form=ReplaceForm, fields=ReplaceForm.Meta.fields)
-        form = make_form(request.POST if request.method == "POST" else None, replaced=key)
-        if form.is_valid() and self._replace(request, key, form):
-            self.message_user(
-                request,
-                gettext("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
-                % {"key": key},
-            )
-            return HttpResponseRedirect(self.address("changelist"))
-        if form.is_bound and not _stored().filter(pk=key.pk, is_active=True).exists():
-            return self._replaced_before(request, key)
-        return self._replace_page(request, key, form)
+        return replace_view(self, request, object_id)
 
-    def _replace(self, request: HttpRequest, key: APIKey, form: Any) -> bool:
-        try:
-            with transaction.atomic(using=router.db_for_write(APIKey)):
-                return self._take_over(request, key, form)
-        except IntegrityError:
-            form.add_error("sid", form.instance.unique_error_message(APIKey, ("sid",)))
-            return False
-
-    def _take_over(self, request: HttpRequest, key: APIKey, form: Any) -> bool:
-        """Whether the new key took over. It does not where the old one was retired meanwhile."""
-        # A write that changes nothing: on every database, the second of two waits here.
-        if not _stored().filter(pk=key.pk, is_active=True).update(is_active=True):
-            return False
-        new = self.save_form(request, form, change=False)
-        self.save_model(request, new, form, change=False)
-        self.log_addition(request, new, [{"added": {}}])
-        old = _stored().get(pk=key.pk)
-        old.is_active = False
-        old.save()
-        self.log_change(request, old, gettext("Replaced by %(key)s.") % {"key": new})
-        return True
-
-    def _replaced_before(self, request: HttpRequest, key: APIKey) -> HttpResponse:
-        message = gettext("%(key)s has already been replaced or retired. No new key was stored.")
-        self.message_user(request, message % {"key": key}, messages.WARNING)
-        return HttpResponseRedirect(self.address("changelist"))
-
-    def _replace_page(self, request: HttpRequest, key: APIKey, form: Any) -> HttpResponse:
-        admin_form = AdminForm(form, [(None, {"fields": list(form.fields)})], {}, model_admin=self)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("Replace API key %(name)s") % {"name": key.name},
-            "replaced": key,
-            "replaced_url": self.address("change", key.pk),
-            "adminform": admin_form,
-            "errors": AdminErrorList(form, []),
-            "media": self.media + admin_form.media,
-            "inline_admin_formsets": [],
-            "show_save_and_add_another": False,
-            "show_save_and_continue": False,
-        }
-        response: Any = self.render_change_form(request, context, add=True)
-        response.template_name = "admin/twilio_tokens/apikey/replace.html"
-        return response  # type: ignore[no-any-return]
-
-    def _may_replace(self, request: HttpRequest, key: APIKey) -> bool:
+    def may_replace(self, request: HttpRequest, key: APIKey) -> bool:
         return self.has_add_permission(request) and self.has_change_permission(request, key)
 
     def ask_twilio(self, row: APIKey) -> Finding:
@@ -287,8 +218,3 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         if is_safe_to_delete(key):
             return gettext("now")
         return gettext("after %(moment)s") % {"moment": localize(localtime(moment))}
-
-
-def _stored() -> QuerySet[APIKey]:
-    """Where keys are written: a replica may not know yet of the request before."""
-    return APIKey.objects.using(router.db_for_write(APIKey))
