@@ -99,9 +99,9 @@ class APIKeyForm(CredentialForm):
             self.add_error(
                 "check_with_twilio",
                 _(
-                    "%(reason)s So nobody knows whether this key works, and nothing was saved. "
-                    "Try again later. If you are sure of the key, untick this box and type the "
-                    "secret again: the key is then saved unchecked."
+                    "%(reason)s The key could not be checked, so nothing was saved. Try again "
+                    "later. If you are sure of it, untick this box and type the secret again: the "
+                    "key is then saved unchecked."
                 )
                 % {"reason": self.finding.message},
             )
