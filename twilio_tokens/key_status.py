@@ -74,7 +74,7 @@ def secret_problem(key: APIKey) -> str | None:
 
 def opens(key: APIKey) -> bool:
     """Whether the secret can be read; found out by opening it."""
-    if secret_problem(key) is not None:
+    if not isinstance(key.secret, Sealed):  # somebody changed the table
         return False
     try:
         check_opens(key.secret, row=key.id, sid=key.sid)
