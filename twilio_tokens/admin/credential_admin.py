@@ -108,7 +108,11 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     # Two requests at once
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        return _again_if_outrun(super().changelist_view, request, extra_context)
+        view = super().changelist_view
+        # An action of the site's own may do what should not be done twice.
+        if "_save" in request.POST or request.POST.get("action") == "delete_selected":
+            return _again_if_outrun(view, request, extra_context)
+        return view(request, extra_context)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return _again_if_outrun(super().changeform_view, request, *args, **kwargs)
