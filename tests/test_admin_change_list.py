@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from twilio_tokens.admin.keys import APIKeyAdmin
 from twilio_tokens.models import Account, APIKey, ChatService
 
 from .test_admin import every_row, filled, url
@@ -32,6 +33,16 @@ def test_a_filter_by_what_no_column_holds_leads_back_to_the_list(
     for lookup, value in lookups.items():
         response = admin_client.get(url(model, "changelist"), {lookup: value}, follow=True)
         assert response.status_code == 200, lookup
+        assert "cl" in response.context
+
+
+def test_so_does_a_year_beyond_the_calendar_where_a_site_lists_by_date(
+    api_key: APIKey, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(APIKeyAdmin, "date_hierarchy", "created_at")
+    for year in ("9999", HUGE):
+        address = url(APIKey, "changelist")
+        response = admin_client.get(address, {"created_at__year": year}, follow=True)
         assert "cl" in response.context
 
 

@@ -438,10 +438,10 @@ def test_the_list_tells_each_keys_state(
     assert '<td class="field-last_used">not in the audit</td>' in content
     assert old.pk != now_deletable.pk
 
-    settings.TWILIO_TOKENS_AUDIT = False
-    content = admin_client.get(url(APIKey, "changelist")).content.decode()
-    for name in ("live_tokens", "last_used"):
-        assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
+    for settings.TWILIO_TOKENS_AUDIT in (False, "no"):
+        content = admin_client.get(url(APIKey, "changelist")).content.decode()
+        for name in ("live_tokens", "last_used"):
+            assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
 
 
 def test_saving_a_key_that_was_retired_past_save_dates_its_retirement(
@@ -530,6 +530,23 @@ def test_what_a_form_changes_it_changes_also_after_another_save(
 def test_the_secret_has_no_hidden_input(api_key: APIKey, admin_client: Client) -> None:
     assert "initial-secret" not in form_of(admin_client, api_key)
     assert "initial-name" in form_of(admin_client, api_key)
+
+
+def test_what_another_request_stores_before_a_form_is_saved_is_an_error_of_the_form(
+    api_key: APIKey, chat_service: ChatService, admin_client: Client, monkeypatch: Any
+) -> None:
+    for row in (api_key, chat_service):
+        validate_unique, looks = row.__class__.validate_unique, iter([False])
+
+        def look(self: Any, exclude: Any, found: Any = validate_unique, looks: Any = looks) -> None:
+            if next(looks, True):
+                found(self, exclude)
+
+        monkeypatch.setattr(type(row), "validate_unique", look)
+        data = filled(type(row), sid=row.sid, name=row.name)
+        response = admin_client.post(url(type(row), "add"), data)
+        assert "already exists" in str(errors(response))
+        assert type(row).objects.count() == 1
 
 
 @pytest.mark.parametrize("save_as", [True, False])

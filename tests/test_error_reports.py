@@ -549,12 +549,22 @@ def test_urls_that_cannot_be_read_count_as_ours(settings: Any, rf: Any) -> None:
     }
 
 
+def test_a_body_that_cannot_be_read_hides_all_that_was_sent_with_it(rf: Any) -> None:
+    address = "/admin/twilio_tokens/apikey/add/"
+    request = rf.post(address, "secret=x", content_type=f"{FORM}; charset=utf-7")
+    assert SecretsReporterFilter().get_post_parameters(request) == {}
+    assert SecretsReporterFilter().secrets_in(request) is None
+
+
+def raise_with(text: str) -> None:
+    raise RuntimeError(text)
+
+
 def test_a_report_without_a_request_hides_tokens(api_key: APIKey, user: Any) -> None:
     token = issue_access_token(user=user, grants=[Video()]).token
     try:
-        raise RuntimeError(token)
+        raise_with(token)
     except RuntimeError as error:
         reporter = SecretsReporter(None, type(error), error, error.__traceback__)
-    reporter.filter = SecretsReporterFilter()
     assert "RuntimeError" in reporter.get_traceback_html()
     assert token not in reporter.get_traceback_html() + reporter.get_traceback_text()

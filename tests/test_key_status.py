@@ -14,6 +14,7 @@ from twilio_tokens.key_status import (
     CLOCKS_APART,
     Status,
     is_safe_to_delete,
+    opens,
     safe_to_delete_at,
     secret_problem,
     status,
@@ -52,6 +53,13 @@ def test_a_key_whose_secret_cannot_be_read_is_called_so(api_key: APIKey, setting
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
     assert status(seen(api_key)) == Status.UNREADABLE
     assert "encryption key is not in" in (secret_problem(api_key) or "")
+
+
+def test_a_key_without_a_secret_does_not_open(api_key: APIKey) -> None:
+    assert opens(api_key)
+    api_key.secret = None
+    assert not opens(api_key)
+    assert "damaged" in (secret_problem(api_key) or "")
 
 
 def test_usage_is_told_key_by_key(api_key: APIKey, user: User) -> None:

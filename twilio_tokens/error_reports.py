@@ -131,14 +131,14 @@ class SecretsReporter(ExceptionReporter):
 
     def get_traceback_data(self) -> dict[str, Any]:
         data: dict[str, Any] = super().get_traceback_data()
-        if not isinstance(self.filter, SecretsReporterFilter):
-            return data
-        secrets = self.filter.secrets_in(self.request)
+        of_site = self.filter
+        by = of_site if isinstance(of_site, SecretsReporterFilter) else SecretsReporterFilter()
+        secrets = by.secrets_in(self.request)
         if secrets is None:
             texts = {"exception_value", "exception_notes", "unicode_hint", "request_insecure_uri"}
-            data |= dict.fromkeys(texts & data.keys(), self.filter.cleansed_substitute)
+            data |= dict.fromkeys(texts & data.keys(), by.cleansed_substitute)
             data["request_GET_items"] = []
-        return {name: _cleansed(value, self.filter, secrets or []) for name, value in data.items()}
+        return {name: _cleansed(value, by, secrets or []) for name, value in data.items()}
 
 
 def _cleansed(value: Any, by: SecretsReporterFilter, secrets: list[str]) -> Any:

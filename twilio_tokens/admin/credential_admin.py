@@ -133,8 +133,6 @@ def _again_if_outrun(view: Callable[..., Any], request: HttpRequest, *args: Any,
     try:
         return view(request, *args, **kw)
     except (IntegrityError, OperationalError):  # the latter where MariaDB has met a deadlock
-        if request.method != "POST":
-            raise
         return view(request, *args, **kw)
 
 
