@@ -42,8 +42,8 @@ def test_so_does_a_year_beyond_the_calendar_where_a_site_lists_by_date(
     monkeypatch.setattr(APIKeyAdmin, "date_hierarchy", "created_at")
     for year in ("9999", HUGE):
         address = url(APIKey, "changelist")
-        response = admin_client.get(address, {"created_at__year": year}, follow=True)
-        assert "cl" in response.context
+        response = admin_client.get(address, {"created_at__year": year})
+        assert response.url == f"{address}?e=1"
 
 
 @pytest.mark.parametrize("model", [APIKey, ChatService])
