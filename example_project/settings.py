@@ -34,6 +34,11 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
 
+# What error pages and mails to ADMINS never show.
+
+DEFAULT_EXCEPTION_REPORTER = "twilio_tokens.error_reports.SecretsReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "twilio_tokens.error_reports.SecretsReporterFilter"
+
 # Other origins: each is named, none by default. Those that are may send the user's cookies.
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import urljoin
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from twilio_tokens.admin.keys import APIKeyAdmin
-from twilio_tokens.crypto import generate_key
+from twilio_tokens.crypto import generate_key, matches
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import (
@@ -103,14 +107,43 @@ def test_twilio_is_not_asked_about_a_form_that_is_wrong_anyway(
 
 
 @pytest.mark.parametrize("fault", [{"reset": True}, {"status": 503}, {"body": "<h1>Oops</h1>"}])
-def test_an_unreachable_twilio_prevents_no_saving(
-    fault: dict[str, Any], twilio: TwilioServer, admin_client: Client
+@pytest.mark.parametrize("page", ["add", "change", "replace"])
+def test_a_secret_that_twilio_cannot_be_asked_about_is_saved_only_by_who_switches_the_check_off(
+    page: str,
+    fault: dict[str, Any],
+    twilio: TwilioServer,
+    api_key: APIKey,
+    secret: str,
+    user: User,
+    admin_client: Client,
 ) -> None:
+    address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
     twilio.fail(**fault)
-    response = admin_client.post(url(APIKey, "add"), typed(twilio), follow=True)
-    key = APIKey.objects.get()
-    assert key.check_outcome == Outcome.UNREACHABLE
-    assert key.check_message in messages(response)
+    data = typed(twilio)
+    response = admin_client.post(address, data)
+    [message] = errors(response)["check_with_twilio"]
+    assert "nothing was saved" in message
+    assert "untick this box and type the secret again" in message
+    assert data["secret"] not in response.content.decode()
+    stored = APIKey.objects.get()
+    assert (stored.is_active, stored.checked_at) == (True, None)
+    assert decoded(issue_access_token(user=user, grants=[Video()]).token, secret)
+
+    del data["check_with_twilio"]
+    assert admin_client.post(address, data).status_code == 302
+    assert decoded(issue_access_token(user=user, grants=[Video()]).token, data["secret"])
+    assert not APIKey.objects.exclude(checked_at=None).exists()
+
+
+def test_a_stored_key_that_twilio_cannot_be_asked_about_may_be_retired(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    twilio.fail(reset=True)
+    data = {"name": "old", "secret": "", "check_with_twilio": "on"}
+    response = admin_client.post(url(APIKey, "change", api_key.pk), data, follow=True)
+    api_key.refresh_from_db()
+    assert (api_key.is_active, api_key.check_outcome) == (False, Outcome.UNREACHABLE)
+    assert api_key.check_message in messages(response)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -321,10 +354,66 @@ def test_replacing_needs_the_rights_to_add_and_to_change(
     assert client.get(url(APIKey, "replace", "nonsense")).status_code == 404
 
 
-def test_a_retired_key_offers_no_replacement(api_key: APIKey, admin_client: Client) -> None:
-    APIKey.objects.update(is_active=False)
+def test_a_key_is_replaced_once(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    address = url(APIKey, "replace", api_key.pk)
+    for digit in "123456":
+        twilio.keys[sid("SK", digit)] = Key(new_secret(), api_key.account.sid)
+        key = twilio.keys[sid("SK", digit)]
+        data = {**typed(twilio), "sid": sid("SK", digit), "secret": key.secret}
+        response = admin_client.post(address, data, follow=True)
+    said = f"{api_key} has already been replaced or retired. No new key was stored."
+    assert messages(response) == [said]
+    assert messages(admin_client.get(address, follow=True)) == [said]
+    assert [key.sid for key in APIKey.objects.filter(is_active=True)] == [sid("SK", "1")]
+    assert APIKey.objects.count() == 2
     page = admin_client.get(url(APIKey, "change", api_key.pk)).content.decode()
     assert "Replace this key" not in page
+
+
+def test_the_page_that_replaces_a_key_speaks_of_replacing_only(
+    api_key: APIKey, admin_client: Client
+) -> None:
+    page = admin_client.get(url(APIKey, "replace", api_key.pk)).content.decode()
+    for other in ("Add API key", "Save and add another", "Save and continue", 'name="is_active"'):
+        assert other not in page
+    assert "Replace this key" in page
+    assert 'name="name" value="Key"' in page
+
+
+def test_a_replacement_with_a_sid_that_is_stored_already_is_refused(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client
+) -> None:
+    add_key(api_key.account, sid=sid("SK", "1"), is_active=False)
+    response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio))
+    assert errors(response) == {"sid": ["API key with this API key SID already exists."]}
+    api_key.refresh_from_db()
+    assert api_key.is_active
+
+
+def test_so_is_one_that_another_request_stores_meanwhile(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(APIKey, "validate_unique", lambda *args, **kwargs: None)
+    add_key(api_key.account, sid=sid("SK", "1"), is_active=False)
+    response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio))
+    assert errors(response) == {"sid": ["API key with this API key SID already exists."]}
+    api_key.refresh_from_db()
+    assert api_key.is_active
+
+
+def test_a_key_that_is_deleted_before_its_replacement_is_saved_is_not_replaced(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client, settings: Any
+) -> None:
+    def http_client() -> Any:
+        APIKey.objects.all().delete()
+        return twilio.http_client()
+
+    settings.TWILIO_TOKENS_HTTP_CLIENT = http_client
+    response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio), follow=True)
+    assert "No new key was stored." in messages(response)[0]
+    assert not APIKey.objects.exists()
 
 
 # The list of keys
@@ -346,13 +435,23 @@ def test_the_list_tells_each_keys_state(
     assert '<td class="field-safe_to_delete">now</td>' in content
     assert '<td class="field-safe_to_delete">after ' in content
     assert '<td class="field-safe_to_delete">–</td>' in content
-    assert '<td class="field-last_used">never</td>' in content
+    assert '<td class="field-last_used">not in the audit</td>' in content
     assert old.pk != now_deletable.pk
 
-    settings.TWILIO_TOKENS_AUDIT = False
-    content = admin_client.get(url(APIKey, "changelist")).content.decode()
-    for name in ("live_tokens", "last_used"):
-        assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
+    for settings.TWILIO_TOKENS_AUDIT in (False, "no"):
+        content = admin_client.get(url(APIKey, "changelist")).content.decode()
+        for name in ("live_tokens", "last_used"):
+            assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
+
+
+def test_saving_a_key_that_was_retired_past_save_dates_its_retirement(
+    api_key: APIKey, admin_client: Client
+) -> None:
+    APIKey.objects.update(is_active=False)
+    unknown = '<td class="field-safe_to_delete">unknown: no date of retirement</td>'
+    assert unknown in admin_client.get(url(APIKey, "changelist")).content.decode()
+    admin_client.post(url(APIKey, "change", api_key.pk), {"name": "Key", "secret": ""})
+    assert unknown not in admin_client.get(url(APIKey, "changelist")).content.decode()
 
 
 def test_the_list_takes_as_many_queries_for_many_keys(
@@ -370,3 +469,214 @@ def test_the_list_takes_as_many_queries_for_many_keys(
         issue_access_token(user=user, grants=[Video()])
     assert queries() == few
     assert IssuedToken.objects.count() == 10
+
+
+# Two at once, and other ways to save
+
+
+def form_of(client: Client, row: Any) -> dict[str, Any]:
+    """What the browser posts back if nobody types anything, hidden inputs included."""
+    page = client.get(url(type(row), "change", row.pk)).content.decode()
+    data: dict[str, Any] = {}
+    for tag in re.findall(r"<input[^>]*>", page):
+        attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        is_box = attributes.get("type") == "checkbox"
+        if "name" in attributes and (" checked" in tag or not is_box):
+            value = attributes.get("value", "on" if is_box else "")
+            data.setdefault(attributes["name"], []).append(value)
+    for name, options in re.findall(r'<select name="(\w+)".*?>(.*?)</select>', page, re.DOTALL):
+        data[name] = re.findall(r'<option value="([^"]*)" selected>', options)
+    return {name: values for name, values in data.items() if not name.startswith("_")}
+
+
+def test_a_form_that_was_opened_before_another_save_undoes_nothing_of_it(
+    api_key: APIKey, chat_service: ChatService, admin_client: Client
+) -> None:
+    group = Group.objects.create(name="agents")
+    stale, stale_service = form_of(admin_client, api_key), form_of(admin_client, chat_service)
+    APIKey.objects.get().save()
+    api_key.is_active = False
+    api_key.save()
+    chat_service.groups.add(group)
+    chat_service.sid = sid("IS", "7")
+    chat_service.save()
+
+    admin_client.post(url(APIKey, "change", api_key.pk), {**stale, "name": "Renamed"})
+    data = {**stale_service, "name": "renamed"}
+    admin_client.post(url(ChatService, "change", chat_service.pk), data)
+    api_key.refresh_from_db()
+    chat_service.refresh_from_db()
+    assert (api_key.name, api_key.is_active) == ("Renamed", False)
+    assert (chat_service.name, chat_service.sid) == ("renamed", sid("IS", "7"))
+    assert list(chat_service.groups.all()) == [group]
+    assert chat_service.is_default
+
+
+def test_what_a_form_changes_it_changes_also_after_another_save(
+    api_key: APIKey, chat_service: ChatService, admin_client: Client
+) -> None:
+    stale, stale_service = form_of(admin_client, api_key), form_of(admin_client, chat_service)
+    group = Group.objects.create(name="agents")
+    APIKey.objects.update(name="Renamed")
+    del stale["is_active"]
+    admin_client.post(url(APIKey, "change", api_key.pk), stale)
+    data = {**stale_service, "groups": [group.pk]}
+    admin_client.post(url(ChatService, "change", chat_service.pk), data)
+    api_key.refresh_from_db()
+    assert (api_key.name, api_key.is_active) == ("Renamed", False)
+    assert list(chat_service.groups.all()) == [group]
+
+
+def test_the_secret_has_no_hidden_input(api_key: APIKey, admin_client: Client) -> None:
+    assert "initial-secret" not in form_of(admin_client, api_key)
+    assert "initial-name" in form_of(admin_client, api_key)
+
+
+def test_what_another_request_stores_before_a_form_is_saved_is_an_error_of_the_form(
+    api_key: APIKey, chat_service: ChatService, admin_client: Client, monkeypatch: Any
+) -> None:
+    for row in (api_key, chat_service):
+        validate_unique, looks = row.__class__.validate_unique, iter([False])
+
+        def look(self: Any, exclude: Any, found: Any = validate_unique, looks: Any = looks) -> None:
+            if next(looks, True):
+                found(self, exclude)
+
+        monkeypatch.setattr(type(row), "validate_unique", look)
+        data = filled(type(row), sid=row.sid, name=row.name)
+        response = admin_client.post(url(type(row), "add"), data)
+        assert "already exists" in str(errors(response))
+        assert type(row).objects.count() == 1
+
+
+@pytest.mark.parametrize("save_as", [True, False])
+def test_a_key_saved_as_new_needs_a_sid_and_a_secret_of_its_own(
+    save_as: bool, twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(APIKeyAdmin, "save_as", save_as)
+    address = url(APIKey, "change", api_key.pk)
+    stale = {**form_of(admin_client, api_key), "_saveasnew": "1"}
+    assert {"account", "sid", "region", "secret"} <= errors(
+        admin_client.post(address, stale)
+    ).keys()
+    assert APIKey.objects.count() == 1
+    data = typed(twilio, _saveasnew="1")
+    assert admin_client.post(address, data).status_code == 302
+    new = APIKey.objects.get(sid=sid("SK", "1"))
+    assert new.check_outcome == Outcome.VERIFIED
+    assert matches(new.secret, data["secret"], row=new.pk, sid=new.sid)
+    api_key.refresh_from_db()
+    assert api_key.name == "Key"
+
+
+@pytest.mark.parametrize("model", [Account, ChatService, TwiMLApp, PushCredential])
+def test_other_rows_saved_as_new_leave_the_first_as_it_is(
+    model: Any,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    push_credential: PushCredential,
+    admin_client: Client,
+) -> None:
+    row = model.objects.get()
+    address = url(model, "change", row.pk)
+    response = admin_client.post(address, filled(model, name="", _saveasnew="1"))
+    assert list(errors(response)) == ["name"]
+    assert admin_client.post(address, filled(model, _saveasnew="1")).status_code == 302
+    assert model.objects.count() == 2
+    assert model.objects.filter(pk=row.pk, name=row.name, sid=row.sid).exists()
+
+
+def test_a_list_that_a_site_lets_edit_refuses_what_the_form_refuses(
+    api_key: APIKey, secret: str, user: User, admin_client: Client, monkeypatch: Any
+) -> None:
+    editable = ("name", "sid", "region", "secret", "is_active", "account")
+    monkeypatch.setattr(APIKeyAdmin, "list_display", ("id", *editable))
+    monkeypatch.setattr(APIKeyAdmin, "list_editable", editable)
+    page = admin_client.get(url(APIKey, "changelist")).content.decode()
+    assert secret not in page
+    assert api_key.secret.text not in page
+    data = {
+        "form-TOTAL_FORMS": "1",
+        "form-INITIAL_FORMS": "1",
+        "form-0-id": api_key.pk,
+        "form-0-name": "Renamed",
+        "form-0-sid": api_key.sid,
+        "form-0-region": "us1",
+        "form-0-secret": "",
+        "form-0-is_active": "on",
+        "form-0-account": api_key.account_id,
+        "_save": "Save",
+    }
+    for field, value in (("sid", sid("SK", "9")), ("region", "ie1"), ("secret", "short")):
+        response = admin_client.post(url(APIKey, "changelist"), {**data, f"form-0-{field}": value})
+        assert list(response.context["cl"].formset.errors[0]) == [field]
+    assert admin_client.post(url(APIKey, "changelist"), data).status_code == 302
+    api_key.refresh_from_db()
+    assert api_key.name == "Renamed"
+    assert decoded(issue_access_token(user=user, grants=[Video()]).token, secret)
+
+    new = new_secret()
+    admin_client.post(url(APIKey, "changelist"), {**data, "form-0-secret": new})
+    assert decoded(issue_access_token(user=user, grants=[Video()]).token, new)
+
+
+# Links
+
+
+PERMISSIONS = [
+    *[
+        f"{action}_{model}"
+        for action in ("view", "add", "change", "delete")
+        for model in ("account", "apikey", "chatservice", "issuedtoken")
+    ],
+    "verify_credentials",
+    "issue_test_token",
+]
+
+
+@pytest.mark.parametrize(
+    "codenames",
+    [
+        *[[each] for each in PERMISSIONS],
+        ["change_account", "change_apikey", "change_chatservice", "change_twimlapp"],
+        ["view_account", "view_apikey", "view_chatservice"],
+        ["change_account", "add_chatservice"],
+        ["add_apikey", "change_apikey"],
+        ["add_apikey", "view_apikey"],
+        ["change_apikey", "delete_apikey", "verify_credentials"],
+        ["change_issuedtoken", "issue_test_token"],
+    ],
+    ids="-".join,
+)
+def test_no_link_leads_to_a_page_that_its_reader_may_not_open(
+    codenames: list[str],
+    twilio: TwilioServer,
+    api_key: APIKey,
+    chat_service: ChatService,
+    client: Client,
+    user: User,
+) -> None:
+    APIKey.objects.get().record_check(Outcome.REFUSED, "Deleted.")
+    IssuedToken.objects.create(
+        jti="jti",
+        user=user,
+        identity="anna",
+        api_key=api_key,
+        grants={"video": {}},
+        issued_at=timezone.now(),
+        expires_at=timezone.now(),
+    )
+    client.force_login(permit(user, *codenames))
+    seen: set[str] = set()
+    found = [reverse("admin:index")]
+    while found:
+        address = found.pop()
+        seen.add(address)
+        response = client.get(address)
+        assert response.status_code in (200, 302), address
+        links = re.findall(r'<a [^>]*href="([^"#]+)"', response.content.decode())
+        found += {
+            page
+            for page in (urljoin(address, unescape(link)).partition("?")[0] for link in links)
+            if "/twilio_tokens/" in page and page not in {*seen, *found}
+        }

@@ -14,6 +14,7 @@ from django.core.management.base import SystemCheckError
 
 import twilio_tokens
 from twilio_tokens import conf
+from twilio_tokens.checks import REPORTERS, check_error_reports
 from twilio_tokens.crypto import generate_key
 
 # Django's own checks ask the database what it can.
@@ -129,6 +130,11 @@ def test_a_site_without_the_templates_of_rest_framework_is_told(settings: Any) -
     assert "rest_framework" in message.hint
 
 
+def name_reporters(settings: Any) -> None:
+    for name, ours in REPORTERS.items():
+        setattr(settings, name, f"{ours.__module__}.{ours.__name__}")
+
+
 BACKENDS = "django.core.cache.backends"
 
 
@@ -151,6 +157,7 @@ def test_a_cache_that_cannot_count_or_may_hang_is_told_where_requests_are_counte
 ) -> None:
     settings.CACHES = {"default": {"BACKEND": f"{BACKENDS}.{backend}", "OPTIONS": options}}
     settings.TWILIO_TOKENS_THROTTLE_RATE = rate
+    name_reporters(settings)
     messages = run_checks(include_deployment_checks=True)
     ids = [each.id for each in messages if each.id.startswith("twilio_tokens.")]
     assert ids == ([f"twilio_tokens.{check_id}"] if check_id else [])
@@ -177,3 +184,20 @@ def test_each_id_stands_for_one_thing() -> None:
     ids = Counter(re.findall(r'"(?:twilio_tokens\.)?([EW]\d{3})"', source))
     assert {name for _, _, name, *_ in BAD} <= ids.keys()
     assert set(ids.values()) == {1}
+
+
+def reports() -> list[CheckMessage]:
+    found = run_checks(include_deployment_checks=True)
+    return [message for message in found if message.id == "twilio_tokens.W020"]
+
+
+def test_before_a_deployment_the_classes_for_error_reports_are_asked_for(settings: Any) -> None:
+    hints = [message.hint for message in reports()]
+    assert [hint.split(" = ")[0] for hint in hints] == list(REPORTERS)
+    name_reporters(settings)
+    assert reports() == []
+
+
+def test_a_site_without_the_admin_needs_none(settings: Any) -> None:
+    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if "admin" not in each]
+    assert check_error_reports() == []

@@ -5,18 +5,29 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
 from django.contrib.auth.backends import ModelBackend
+from django.db import OperationalError, connections
 from django.db.models.signals import post_save, pre_save
 from django.test import Client
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.log import AdminEmailHandler
+from django.views.debug import (
+    ExceptionReporter,
+    SafeExceptionReporterFilter,
+    get_default_exception_reporter_filter,
+)
 
-from twilio_tokens.error_reports import PostedSecretFilter
+from twilio_tokens import forms
+from twilio_tokens.error_reports import MOST_SECRETS, SecretsReporter, SecretsReporterFilter
 from twilio_tokens.forms import APIKeyForm
+from twilio_tokens.grants import Video
+from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey
 
 from .conftest import new_secret, sid
@@ -25,6 +36,8 @@ from .conftest import new_secret, sid
 SIGNS = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 
 NAME = "Recognisable"
+
+CHECKED = {"check_with_twilio": "on"}
 
 
 class Unprintable:
@@ -80,8 +93,20 @@ def failing_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ModelBackend, "get_user", fail)
 
 
+@pytest.fixture
+def failing_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "verify_credentials", lambda account, sid, secret: hold(secret))
+
+
 FAILURES = pytest.mark.parametrize(
-    "failure", ["failing_before_save", "failing_after_save", "failing_clean", "failing_session"]
+    "failure",
+    [
+        "failing_before_save",
+        "failing_after_save",
+        "failing_clean",
+        "failing_check",
+        "failing_session",
+    ],
 )
 SECRETS = pytest.mark.parametrize("secret", [new_secret(), SIGNS], ids=["usual", "signs"])
 
@@ -102,7 +127,7 @@ def mails() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-def typed(**values: str) -> dict[str, Any]:
+def typed(**values: Any) -> dict[str, Any]:
     return {
         "account": Account.objects.get().pk,
         "name": NAME,
@@ -113,11 +138,15 @@ def typed(**values: str) -> dict[str, Any]:
 
 
 def error_page(
-    client: Client, data: dict[str, Any], accept: str = "text/html", model: Any = APIKey
+    client: Client,
+    data: dict[str, Any],
+    accept: str = "text/html",
+    model: Any = APIKey,
+    query: dict[str, Any] | None = None,
 ) -> str:
     client.raise_request_exception = False
     address = reverse(f"admin:twilio_tokens_{model._meta.model_name}_add")
-    response = client.post(address, data, headers={"accept": accept})
+    response = client.post(address, data, headers={"accept": accept}, query_params=query)
     assert response.status_code == 500
     return response.content.decode()
 
@@ -143,7 +172,8 @@ def test_the_error_page_of_debug_hides_the_secret(
 ) -> None:
     settings.DEBUG = True
     request.getfixturevalue(failure)
-    page = error_page(admin_client, typed(secret=secret), accept)
+    data = typed(secret=secret, **CHECKED if failure == "failing_check" else {})
+    page = error_page(admin_client, data, accept)
     assert "Something failed." in page
     assert NAME in page
     assert not is_in(secret, page)
@@ -160,7 +190,8 @@ def test_without_debug_the_page_says_nothing_and_the_mail_to_admins_hides_the_se
     request: pytest.FixtureRequest,
 ) -> None:
     request.getfixturevalue(failure)
-    assert NAME not in error_page(admin_client, typed(secret=secret))
+    data = typed(secret=secret, **CHECKED if failure == "failing_check" else {})
+    assert NAME not in error_page(admin_client, data)
     assert len(mails) == 2
     for text in mails:
         assert "Something failed." in text
@@ -209,8 +240,333 @@ def test_variables_without_a_secret_are_shown_and_those_without_a_text_are_not(
     page = error_page(admin_client, typed(secret=new_secret()))
     shown = dict(re.findall(r'<td>(\w+)</td>\s*<td class="code"><pre>(.*?)</pre>', page, re.DOTALL))
     assert shown["form_validated"] == "True"
-    assert PostedSecretFilter.cleansed_substitute in shown["unprintable"]
+    assert SecretsReporterFilter.cleansed_substitute in shown["unprintable"]
 
 
 def test_without_a_request_there_is_nothing_to_show() -> None:
-    assert PostedSecretFilter().get_post_parameters(None) == {}
+    assert SecretsReporterFilter().get_post_parameters(None) == {}
+
+
+# Before, around and after the view
+
+
+class Middleware:
+    """Fails before the view, around it or after it, as ``at`` says."""
+
+    at = ""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        if self.at == "request":
+            self.fail(request)
+        response = self.get_response(request)
+        if self.at == "response":
+            self.fail(request)
+        return response
+
+    def process_view(self, request: Any, *args: Any) -> None:
+        if self.at == "view":
+            self.fail(request)
+
+    def process_template_response(self, request: Any, response: Any) -> Any:
+        if self.at == "template response":
+            self.fail(request)
+        return response
+
+    def fail(self, request: Any) -> None:
+        # Once the form is read from it, the body is gone.
+        body = request.body if self.at in ("request", "view") else b""
+        hold([body, dict(request.POST)])
+
+
+@pytest.fixture
+def failing_at(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.Middleware"]
+    return lambda at: monkeypatch.setattr(Middleware, "at", at)
+
+
+@pytest.fixture
+def protected(settings: Any) -> Iterator[None]:
+    """A site that names the classes in its settings."""
+    settings.DEFAULT_EXCEPTION_REPORTER = "twilio_tokens.error_reports.SecretsReporter"
+    settings.DEFAULT_EXCEPTION_REPORTER_FILTER = "twilio_tokens.error_reports.SecretsReporterFilter"
+    get_default_exception_reporter_filter.cache_clear()
+    yield
+    get_default_exception_reporter_filter.cache_clear()
+
+
+def reports(client: Client, settings: Any, mails: list[str], request: Any) -> list[str]:
+    """The error pages of DEBUG, as HTML and as text, and the mails to ADMINS, likewise."""
+    client.raise_request_exception = False
+    pages = []
+    for settings.DEBUG in (True, False):
+        for accept in ("text/html", "text/plain"):
+            response = request(headers={"accept": accept})
+            assert response.status_code in (400, 500)
+            if settings.DEBUG:
+                pages.append(response.content.decode())
+    return [*pages, *mails]
+
+
+@pytest.mark.parametrize("at", ["request", "view", "template response", "response"])
+@SECRETS
+def test_a_middleware_that_fails_gives_no_secret_away(
+    at: str,
+    secret: str,
+    account: Account,
+    admin_client: Client,
+    failing_at: Any,
+    settings: Any,
+    mails: list[str],
+) -> None:
+    failing_at(at)
+    data = typed(secret=secret, sid="")
+
+    def request(**kwargs: Any) -> Any:
+        return admin_client.post("/admin/twilio_tokens/apikey/add/", data, **kwargs)
+
+    shown = reports(admin_client, settings, mails, request)
+    assert len(shown) == 10
+    for text in shown:
+        assert "Something failed." in text
+        assert NAME in text
+        assert not is_in(secret, text)
+
+
+@pytest.mark.parametrize("page", ["decode", "test"])
+@pytest.mark.parametrize("at", ["request", "view", "response"])
+def test_nor_a_token(
+    page: str,
+    at: str,
+    admin_client: Client,
+    failing_at: Any,
+    settings: Any,
+    mails: list[str],
+) -> None:
+    failing_at(at)
+    token = ".".join(new_secret() for _ in range(3))
+
+    def request(**kwargs: Any) -> Any:
+        address = f"/admin/twilio_tokens/issuedtoken/{page}/"
+        return admin_client.post(address, {"token": token, "more": token}, **kwargs)
+
+    for text in reports(admin_client, settings, mails, request):
+        assert not any(is_in(part, text) for part in token.split("."))
+
+
+def test_a_database_that_is_lost_between_login_and_save_is_met_by_the_view(
+    account: Account,
+    client: Client,
+    admin_user: Any,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    settings.DEBUG = True
+    client.force_login(admin_user)
+    monkeypatch.setitem(connections.databases["default"], "ATOMIC_REQUESTS", True)
+    data = typed(secret=new_secret())
+    with monkeypatch.context() as context:
+        context.setattr(connections["default"], "ensure_connection", lose_database)
+        page = error_page(client, data)
+    assert "the server closed the connection" in page
+    assert NAME in page
+    assert not is_in(data["secret"], page)
+
+
+def lose_database() -> None:
+    raise OperationalError("the server closed the connection")
+
+
+def test_no_middleware_need_ask_who_is_signed_in(
+    account: Account, admin_client: Client, client: Client, failing_session: None, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    ]
+    settings.DEBUG = True
+    secret = new_secret()
+    assert not is_in(secret, error_page(admin_client, typed(secret=secret)))
+    response = client.get("/admin/twilio_tokens/apikey/add/")
+    assert response.url == "/admin/login/?next=/admin/twilio_tokens/apikey/add/"
+
+
+# Bodies that no form can be read from
+
+MULTIPART = "multipart/form-data; boundary=x"
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "limits"),
+    [
+        ("application/json", '{{"secret": "{secret}"}}', {}),
+        (MULTIPART, '--x\r\nContent-Disposition: form-data; name="secret"\r\n\r\n{secret}', {}),
+        (MULTIPART, "--y\r\n{secret}", {}),
+        (FORM, "secret={secret}&a=1&b=1", {"DATA_UPLOAD_MAX_NUMBER_FIELDS": 2}),
+        (FORM, "secret={secret}", {"DATA_UPLOAD_MAX_MEMORY_SIZE": 9}),
+        ("text/plain", "{secret}", {}),
+    ],
+    ids=["JSON", "cut off", "malformed", "too many fields", "too large", "text"],
+)
+@pytest.mark.parametrize("at", ["request", "view", "save"])
+def test_a_body_that_is_no_form_is_not_shown_either(
+    content_type: str,
+    body: str,
+    limits: dict[str, int],
+    at: str,
+    account: Account,
+    failing_at: Any,
+    protected: None,
+    settings: Any,
+    mails: list[str],
+    admin_user: Any,
+) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(admin_user)
+    failing_at(at)
+    for name, value in limits.items():
+        setattr(settings, name, value)
+    secret = new_secret()
+    settings.DEBUG = True
+    response = client.post(
+        "/admin/twilio_tokens/apikey/add/",
+        body.format(secret=secret),
+        content_type=content_type,
+    )
+    assert response.status_code in (400, 403, 500)
+    assert not is_in(secret, response.content.decode())
+    settings.DEBUG = False
+    client.post(
+        "/admin/twilio_tokens/apikey/add/", body.format(secret=secret), content_type=content_type
+    )
+    assert not any(is_in(secret, text) for text in mails)
+
+
+# What exceptions say, and other places
+
+
+def say(secret: str) -> None:
+    """A chain of exceptions that say the secret, with a note that does."""
+    try:
+        raise KeyError(secret)
+    except KeyError as error:
+        final = ValueError(f"no good: {secret}")
+        if hasattr(final, "add_note"):  # since Python 3.11
+            final.add_note(f"It was {secret}")
+        raise final from error
+
+
+@SECRETS
+def test_a_secret_that_exceptions_say_is_hidden_and_so_is_one_in_the_address(
+    secret: str,
+    account: Account,
+    admin_client: Client,
+    protected: None,
+    settings: Any,
+    mails: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def request(**kwargs: Any) -> Any:
+        address = "/admin/twilio_tokens/apikey/add/?" + urlencode({"secret": secret})
+        admin_client.cookies["other"] = secret
+        data = typed(secret=secret)
+        return admin_client.post(address, data, headers={"referer": address, **kwargs["headers"]})
+
+    monkeypatch.setattr(APIKeyForm, "clean", lambda form: say(form.data["secret"]))
+    shown = reports(admin_client, settings, mails, request)
+    assert len(shown) == 10
+    for text in shown:
+        assert "ValueError" in text
+        assert not is_in(secret, text)
+
+
+def test_on_the_sites_own_pages_a_token_is_hidden_and_the_rest_is_shown(
+    admin_client: Client, protected: None, settings: Any, api_key: APIKey, user: Any
+) -> None:
+    token = issue_access_token(user=user, grants=[Video()]).token
+    long_word = "a-long-word-that-is-no-secret"
+
+    def view(request: Any) -> None:
+        held = token  # noqa: F841 - an error page shows it
+        shown = long_word  # noqa: F841
+        raise RuntimeError(f"Something failed: {token}")
+
+    urls = ModuleType("urls_that_fail")
+    urls.urlpatterns = [path("fails/", view)]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = urls
+    settings.DEBUG = True
+    admin_client.raise_request_exception = False
+    page = admin_client.post("/fails/", {"word": long_word, "secret": "typed"}).content.decode()
+    assert long_word in page
+    assert token not in page
+    assert ">&#x27;typed&#x27;<" not in page
+
+
+class SitesFilter(SafeExceptionReporterFilter):
+    def get_safe_settings(self) -> dict[str, Any]:
+        return {"SHOWN": "by the site's filter"}
+
+
+class SitesReporter(ExceptionReporter):
+    def get_traceback_data(self) -> dict[str, Any]:
+        return {**super().get_traceback_data(), "exception_value": "The site's own words."}
+
+
+def test_the_sites_own_filter_and_reporter_go_on_working(
+    account: Account, admin_client: Client, failing_before_save: None, settings: Any
+) -> None:
+    settings.DEFAULT_EXCEPTION_REPORTER = f"{__name__}.SitesReporter"
+    settings.DEFAULT_EXCEPTION_REPORTER_FILTER = f"{__name__}.SitesFilter"
+    get_default_exception_reporter_filter.cache_clear()
+    settings.DEBUG = True
+    try:
+        page = error_page(admin_client, typed(secret=new_secret()))
+    finally:
+        get_default_exception_reporter_filter.cache_clear()
+    assert "SHOWN" in page
+    assert "The site&#x27;s own words." in page
+
+
+def test_an_error_with_very_many_values_is_hidden_unread(
+    account: Account, admin_client: Client, failing_session: None, settings: Any
+) -> None:
+    settings.DEBUG = True
+    sids = [f"{number} {new_secret()}" for number in range(MOST_SECRETS + 1)]
+    page = error_page(admin_client, typed(sid=sids), query={"sid": sids})
+    assert not any(is_in(each, page) for each in sids)
+    assert page.count(SecretsReporterFilter.cleansed_substitute) > 20
+
+
+def test_urls_that_cannot_be_read_count_as_ours(settings: Any, rf: Any) -> None:
+    settings.ROOT_URLCONF = "no.such.module"
+    request = rf.post("/", {"name": "s" * 32})
+    assert SecretsReporterFilter().get_post_parameters(request) == {
+        "name": SecretsReporterFilter.cleansed_substitute
+    }
+
+
+def test_a_body_that_cannot_be_read_hides_all_that_was_sent_with_it(rf: Any) -> None:
+    address = "/admin/twilio_tokens/apikey/add/"
+    request = rf.post(address, "secret=x", content_type=f"{FORM}; charset=utf-7")
+    assert SecretsReporterFilter().get_post_parameters(request) == {}
+    assert SecretsReporterFilter().secrets_in(request) is None
+
+
+def raise_with(text: str) -> None:
+    raise RuntimeError(text)
+
+
+def test_a_report_without_a_request_hides_tokens(api_key: APIKey, user: Any) -> None:
+    token = issue_access_token(user=user, grants=[Video()]).token
+    try:
+        raise_with(token)
+    except RuntimeError as error:
+        reporter = SecretsReporter(None, type(error), error, error.__traceback__)
+    for reporter.filter in (SafeExceptionReporterFilter(), SecretsReporterFilter()):
+        for text in (reporter.get_traceback_html(), reporter.get_traceback_text()):
+            assert "RuntimeError" in text
+            assert token not in text

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
+from django.core.cache.backends.base import BaseCache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -19,9 +20,21 @@ from twilio_tokens.models import (
     PushCredential,
     TwiMLApp,
 )
-from twilio_tokens.overview import MOST_LINES, overview
+from twilio_tokens.overview import MOST_LINES, Page, overview
 
-from .conftest import add_key, sid
+from .conftest import (
+    add_key,
+    damaged_secret,
+    malformed_key_ring,
+    newest_key_not_us1,
+    no_default_account,
+    no_key_ring,
+    only_inactive_keys,
+    other_key_ring,
+    secret_of_another_row,
+    sid,
+    unusable_setting,
+)
 
 
 def told(user: User) -> list[tuple[str, str]]:
@@ -48,8 +61,8 @@ def test_an_empty_site_is_led_from_step_to_step(admin_user: User, settings: Any)
     assert link(admin_user, "API key") == page(APIKey, "add") + f"?account={account.pk}"
 
     add_key(account)
-    assert told(admin_user) == [
-        ("ok", "Video: ready."),
+    assert told(admin_user)[:3] == [
+        ("ok", "Video: ready, not yet checked with Twilio."),
         ("missing", "Chat: add a default Chat service."),
         ("missing", "Voice: add a default TwiML app."),
     ]
@@ -57,7 +70,7 @@ def test_an_empty_site_is_led_from_step_to_step(admin_user: User, settings: Any)
 
     ChatService.objects.create(account=account, name="a", sid=sid("IS"), is_default=True)
     TwiMLApp.objects.create(account=account, name="a", sid=sid("AP"), is_default=True)
-    assert [level for level, _ in told(admin_user)] == ["ok", "ok", "ok"]
+    assert [level for level, _ in told(admin_user)][:3] == ["ok", "ok", "ok"]
 
 
 def test_no_default_account_is_told(admin_user: User, api_key: APIKey) -> None:
@@ -71,6 +84,119 @@ def test_a_service_of_another_account_makes_no_product_ready(
 ) -> None:
     ChatService.objects.filter(account=other).update(is_default=True)
     assert ("missing", "Chat: add a default Chat service.") in told(admin_user)
+
+
+def test_ready_says_what_twilio_has_confirmed_and_for_whom(
+    admin_user: User, api_key: APIKey, chat_service: ChatService
+) -> None:
+    def chat() -> str:
+        return next(text for _level, text in told(admin_user) if text.startswith("Chat"))
+
+    assert chat() == "Chat: ready, not yet checked with Twilio."
+    chat_service.record_check(Outcome.VERIFIED, "Fine.")
+    assert chat() == "Chat: ready, not yet checked with Twilio."
+    api_key.record_check(Outcome.VERIFIED, "Fine.")
+    assert chat() == "Chat: ready."
+    chat_service.groups.add(Group.objects.create(name="agents"))
+    assert chat() == "Chat: ready, for members of agents only."
+    api_key.record_check(Outcome.UNREACHABLE, "Nobody answers.")
+    assert chat() == "Chat: ready, for members of agents only; not yet checked with Twilio."
+    chat_service.record_check(Outcome.REFUSED, "Deleted.")
+    assert chat() == "Chat: not ready. Twilio refuses the default Chat service."
+
+
+def test_a_service_that_is_no_default_can_be_made_one(
+    admin_user: User, api_key: APIKey, chat_service: ChatService
+) -> None:
+    ChatService.objects.update(is_default=False)
+    assert ("missing", "Chat: no Chat service is the default.") in told(admin_user)
+    assert link(admin_user, "Chat:") == page(ChatService, "changelist")
+
+
+def refused_key(settings: Any) -> None:
+    APIKey.objects.get().record_check(Outcome.REFUSED, "Deleted at Twilio.")
+
+
+def unusable_function(settings: Any) -> None:
+    settings.TWILIO_TOKENS_ROOM_POLICY = "no.such.function"
+
+
+def silent_cache(settings: Any) -> None:
+    settings.CACHES = {"default": {"BACKEND": "tests.test_overview.SilentCache"}}
+
+
+class SilentCache(BaseCache):
+    def __init__(self, *args: Any) -> None:
+        super().__init__({})
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConnectionError("refused")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (no_key_ring, "TWILIO_TOKENS_ENCRYPTION_KEYS is not set"),
+        (malformed_key_ring, "Key 1 of TWILIO_TOKENS_ENCRYPTION_KEYS"),
+        (other_key_ring, "its secret is unreadable"),
+        (damaged_secret, "its secret is unreadable"),
+        (secret_of_another_row, "its secret is unreadable"),
+        (newest_key_not_us1, "is not of region US1, so it cannot sign"),
+        (only_inactive_keys, "add an API key"),
+        (no_default_account, "No account is the default"),
+        (unusable_setting, "TWILIO_TOKENS_MAX_TTL should be"),
+        (unusable_function, "TWILIO_TOKENS_ROOM_POLICY should be"),
+        (refused_key, "Deleted at Twilio."),
+        (silent_cache, "cache does not answer (ConnectionError)"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_nothing_is_called_ready_while_no_token_can_be_issued(
+    make: Any, reason: str, admin_user: User, api_key: APIKey, settings: Any
+) -> None:
+    assert any("ready" in text for _level, text in told(admin_user))
+    make(settings)
+    assert not any("ready" in text for _level, text in told(admin_user))
+    assert any(reason in text for _level, text in told(admin_user))
+    assert all(level != "ok" for level, _text in told(admin_user))
+
+
+def test_where_each_user_has_an_account_those_without_a_key_are_named(
+    admin_user: User, api_key: APIKey, other: Account, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
+    assert told(admin_user) == [
+        ("ok", "TWILIO_TOKENS_ACCOUNT chooses each user's account."),
+        ("missing", "Account Other: add an API key."),
+    ]
+    for number in range(MOST_LINES):
+        Account.objects.create(name=f"Z{number}", sid=sid("AC", f"{number + 2}"))
+    assert told(admin_user)[-1] == ("missing", "and 1 more")
+
+
+def test_without_a_rate_no_cache_is_needed(
+    admin_user: User, api_key: APIKey, settings: Any
+) -> None:
+    silent_cache(settings)
+    settings.TWILIO_TOKENS_THROTTLE_RATE = None
+    settings.TWILIO_TOKENS_AUDIT = False
+    assert told(admin_user)[0] == ("ok", "Video: ready, not yet checked with Twilio.")
+
+
+@pytest.mark.parametrize("model", [Account, IssuedToken])
+def test_the_page_opens_before_the_tables_are_there(
+    model: Any, admin_client: Client, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model._meta, "db_table", "no_such_table")
+    [(level, text)] = told(admin_user)
+    assert level == "failed"
+    assert "manage.py migrate" in text
+    for name, args in (("app_list", ["twilio_tokens"]), ("index", [])):
+        assert admin_client.get(reverse(f"admin:{name}", args=args)).status_code == 200
+
+
+def test_pages_that_an_admin_site_does_not_have_are_no_links() -> None:
+    assert Page("no_such_page").url("admin") == ""
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNREACHABLE])
@@ -146,7 +272,7 @@ def test_who_may_only_view_gets_no_link_to_a_form_that_would_fail(
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     user = User.objects.get(pk=user.pk)
     assert [(line.text, line.url) for line in overview(user)] == [
-        ("Video: ready.", ""),
+        ("Video: ready, not yet checked with Twilio.", ""),
         ("Chat: add a default Chat service.", ""),
     ]
 

@@ -1,78 +1,255 @@
-"""Keeps a posted secret out of Django's error pages and of its mails to ADMINS."""
+"""Keeps secrets and tokens out of Django's error pages and of its mails to ADMINS.
+
+``hide_posted_secrets`` and ``hide_tokens`` guard a view from its first line on, and a signal
+tells of errors before that. What Django reports without the signal is covered by the two classes,
+which a site names in its settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+import html
+import re
+from collections.abc import Callable, ItemsView, Iterable
+from enum import Enum
+from functools import cache, wraps
+from types import GeneratorType
 from typing import Any
+from urllib.parse import unquote
 
-from django.http import HttpRequest
-from django.views.debug import SafeExceptionReporterFilter
+from django.contrib.auth.decorators import login_not_required
+from django.core.signals import got_request_exception
+from django.db import connections, transaction
+from django.dispatch import receiver
+from django.http import HttpRequest, QueryDict
+from django.urls import resolve
+from django.views.debug import (
+    ExceptionReporter,
+    SafeExceptionReporterFilter,
+    get_exception_reporter_class,
+    get_exception_reporter_filter,
+)
 
-#: Form fields that a secret may be typed into, by mistake too.
-FIELDS = ("secret", "sid")
+#: Form fields that a secret or a token is typed into, by mistake too; formsets prefix them.
+_FIELD = re.compile(r"(?:.*-)?(?:secret|sid|token)")
+
+#: On the console's pages, what may be a secret whatever field it was typed into.
+_SECRET_LIKE = re.compile(r"[!-~]{16}")
+
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
+
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+#: So many characters of a secret in a row are hidden; a report may have cut off the rest.
+PIECE = 12
+
+#: Characters and values. What is longer, or more, is hidden unread: an error must not take minutes.
+LONGEST_SECRET, LONGEST_TEXT, MOST_SECRETS = 256, 50_000, 50
 
 
-class PostedSecretFilter(SafeExceptionReporterFilter):
-    """Set as a request's ``exception_reporter_filter``, it works with DEBUG on as well.
+class Exposure(Enum):
+    """What a report of a view's error could give away."""
+
+    NOTHING_OF_OURS = "a page of the site"
+    SECRETS = "a secret may have been posted"
+    TOKENS = "any variable may hold a token, or the parts of one"
+
+
+class SecretsReporterFilter(SafeExceptionReporterFilter):
+    """For ``DEFAULT_EXCEPTION_REPORTER_FILTER``. It works with DEBUG on as well.
 
     Django's ``sensitive_post_parameters`` and ``sensitive_variables`` do so only with it off,
     and they cover only the functions that they decorate.
     """
 
+    #: Of the view that is guarded; otherwise the request's address tells it.
+    exposure: Exposure | None = None
+
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
         if request is None:
             return {}
-        cleansed = request.POST.copy()
-        for field in FIELDS:
-            if field in cleansed:
-                cleansed[field] = self.cleansed_substitute
-        return cleansed
+        exposure = self._exposure(request)
+        posted = _readable(lambda: super(SecretsReporterFilter, self).get_post_parameters(request))
+        return {
+            name: self.cleansed_substitute if _is_hidden(name, value, exposure) else value
+            for name, value in posted.items()
+        }
+
+    def get_safe_request_meta(self, request: Any) -> dict[str, Any]:
+        return self._cleansed_items(request, super().get_safe_request_meta(request))
+
+    def get_safe_cookies(self, request: Any) -> dict[str, Any]:
+        return self._cleansed_items(request, super().get_safe_cookies(request))
 
     def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
-        posted = [value.strip() for field in FIELDS for value in request.POST.getlist(field)]
-        secrets = [value for value in posted if value]
+        secrets = self.secrets_in(request)
+        if secrets is None or self._exposure(request) is Exposure.TOKENS:
+            return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
         return [
-            (name, self._cleansed(value, secrets))
+            (name, self.cleansed(value, secrets))
             for name, value in super().get_traceback_frame_variables(request, tb_frame)
         ]
 
-    def _cleansed(self, value: Any, secrets: list[str]) -> Any:
+    def secrets_in(self, request: HttpRequest | None) -> list[str] | None:
+        """What was typed in that may be a secret; None where that cannot be told."""
+        if request is None:
+            return []
+        exposure = self._exposure(request)
+        posted = _readable(lambda: request.POST)
+        if exposure is Exposure.SECRETS and request.method not in _WITHOUT_BODY and not posted:
+            return None
+        fields = [*posted.lists(), *_readable(lambda: request.GET).lists()]
+        secrets = {
+            value.strip()[:LONGEST_SECRET]
+            for name, values in fields
+            for value in map(str, values)
+            if value.strip() and _is_hidden(name, value, exposure)
+        }
+        return list(secrets) if len(secrets) <= MOST_SECRETS else None
+
+    def cleansed(
+        self, value: Any, secrets: Iterable[str], as_text: Callable[[Any], str] = repr
+    ) -> Any:
         try:
-            text = _unquoted(repr(value))
+            text = as_text(value)
         except Exception:  # noqa: BLE001 - any object's repr may fail; the error page shows that itself
             return self.cleansed_substitute
-        is_shown = any(_unquoted(repr(each)[1:-1]) in text for each in secrets)
-        return self.cleansed_substitute if is_shown else value
+        is_hidden = len(text) > LONGEST_TEXT or _TOKEN.search(text) or _shows(text, secrets)
+        return self.cleansed_substitute if is_hidden else value
+
+    def _cleansed_items(self, request: Any, items: dict[str, Any]) -> dict[str, Any]:
+        secrets = self.secrets_in(request if isinstance(request, HttpRequest) else None)
+        if secrets is None:
+            return dict.fromkeys(items, self.cleansed_substitute)
+        return {name: self.cleansed(value, secrets) for name, value in items.items()}
+
+    def _exposure(self, request: HttpRequest | None) -> Exposure:
+        return self.exposure or _exposure_at(request)
 
 
-class TokenFilter(PostedSecretFilter):
-    """For pages that show live tokens. Any variable may hold a token, or the parts of one."""
+class SecretsReporter(ExceptionReporter):
+    """For ``DEFAULT_EXCEPTION_REPORTER``: hides what the exceptions themselves say, too."""
 
-    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
-        return dict.fromkeys(request.POST if request else (), self.cleansed_substitute)
+    def get_traceback_data(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().get_traceback_data()
+        of_site = self.filter
+        by = of_site if isinstance(of_site, SecretsReporterFilter) else SecretsReporterFilter()
+        secrets = by.secrets_in(self.request)
+        if secrets is None:
+            texts = {"exception_value", "exception_notes", "unicode_hint", "request_insecure_uri"}
+            data |= dict.fromkeys(texts & data.keys(), by.cleansed_substitute)
+            data["request_GET_items"] = []
+        return {name: _cleansed(value, by, secrets or []) for name, value in data.items()}
 
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
-        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+
+def _cleansed(value: Any, by: SecretsReporterFilter, secrets: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _cleansed(each, by, secrets) for name, each in value.items()}
+    if isinstance(value, (list, tuple, ItemsView, GeneratorType)):
+        return [_cleansed(each, by, secrets) for each in value]
+    if isinstance(value, (str, BaseException)):
+        return by.cleansed(value, secrets, as_text=str)
+    return value
 
 
-def hide_posted_secrets(
-    view: Callable[..., Any], reporter_filter: type[PostedSecretFilter] = PostedSecretFilter
-) -> Callable[..., Any]:
-    """Decorates a view, outermost: a failing database is met while the session is read."""
-
-    @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        request.exception_reporter_filter = reporter_filter()
-        return view(request, *args, **kwargs)
-
-    return wrapper
+def hide_posted_secrets(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Guards a view that a secret may be posted to. It checks by itself who asks."""
+    return _guarded(view, Exposure.SECRETS)
 
 
 def hide_tokens(view: Callable[..., Any]) -> Callable[..., Any]:
-    return hide_posted_secrets(view, TokenFilter)
+    """Guards a view that shows or takes live tokens. It checks by itself who asks."""
+    return _guarded(view, Exposure.TOKENS)
 
 
-def _unquoted(text: str) -> str:
-    """Without the backslashes that ``repr()`` adds, or not, depending on what stands around."""
-    return text.replace("\\", "")
+def protect_report(request: HttpRequest, exposure: Exposure = Exposure.TOKENS) -> None:
+    """From here on, reports of this request's errors show neither secrets nor tokens.
+
+    What the site's own classes hide stays hidden.
+    """
+    site_filter: Any = type(get_exception_reporter_filter(request))
+    request.exception_reporter_filter = _combined(SecretsReporterFilter, site_filter)()
+    request.exception_reporter_filter.exposure = exposure  # type: ignore[attr-defined]
+    site_reporter: Any = get_exception_reporter_class(request)
+    request.exception_reporter_class = _combined(SecretsReporter, site_reporter)
+
+
+@receiver(got_request_exception, dispatch_uid="twilio_tokens.error_reports")
+def _protect_before_the_view(request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Django sends this before it reports: the middleware may have failed, or the database."""
+    exposure = _exposure_at(request)
+    if request is not None and exposure is not Exposure.NOTHING_OF_OURS:
+        protect_report(request, exposure)
+
+
+def _guarded(view: Callable[..., Any], exposure: Exposure) -> Callable[..., Any]:
+    """The view opens its own transactions, as Django's admin does, and checks who asks.
+
+    So with ATOMIC_REQUESTS a lost database is met inside the guard.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        protect_report(request, exposure)
+        return view(request, *args, **kwargs)
+
+    wrapper.exposure = exposure  # type: ignore[attr-defined]
+    guarded: Callable[..., Any] = login_not_required(wrapper)
+    for alias in connections:
+        guarded = transaction.non_atomic_requests(using=alias)(guarded)
+    return guarded
+
+
+@cache
+def _combined(ours: type[Any], theirs: type[Any]) -> type[Any]:
+    return theirs if issubclass(theirs, ours) else type(ours.__name__, (ours, theirs), {})
+
+
+def _exposure_at(request: HttpRequest | None) -> Exposure:
+    """Of the view at the request's address. An address that cannot be told counts as ours."""
+    if request is None:
+        return Exposure.NOTHING_OF_OURS
+    match = request.resolver_match
+    if match is None:
+        try:
+            match = resolve(request.path_info, getattr(request, "urlconf", None))
+        except Exception:  # noqa: BLE001 - the site's URLs may be what has failed
+            return Exposure.SECRETS
+    return getattr(match.func, "exposure", Exposure.NOTHING_OF_OURS)
+
+
+def _readable(read: Callable[[], Any]) -> Any:
+    """What was posted; nothing where reading it fails, which may be what is reported."""
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - whatever a request raises that is too large, cut off or malformed
+        return QueryDict()
+
+
+def _is_hidden(name: str, value: Any, exposure: Exposure) -> bool:
+    if exposure is Exposure.TOKENS or _FIELD.fullmatch(name):
+        return True
+    return exposure is Exposure.SECRETS and bool(_SECRET_LIKE.search(str(value)))
+
+
+def _shows(text: str, secrets: Iterable[str]) -> bool:
+    written = _ways_to_write(text)
+    return any(
+        piece in each
+        for secret in secrets
+        for form in _ways_to_write(secret)
+        for piece in _pieces(form)
+        for each in written
+    )
+
+
+def _pieces(secret: str) -> list[str]:
+    return [secret[start : start + PIECE] for start in range(max(1, len(secret) - PIECE + 1))]
+
+
+def _ways_to_write(text: str) -> set[str]:
+    """As it is, as ``repr()`` writes it, and without the escapes of forms and HTML.
+
+    Never with the backslashes that ``repr()`` adds, or not, depending on what stands around.
+    """
+    forms = (text, repr(text)[1:-1], unquote(text), html.unescape(text))
+    return {each.replace("\\", "") for each in forms}

@@ -5,38 +5,75 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Manager
 from django.utils.translation import gettext_lazy as _
 
 from .exceptions import SecretUnavailable
+from .fields import SealedFormField
 from .models import APIKey, Outcome
 from .verification import Finding, Listed, verify_credentials, verify_key
 
 
-class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def clean(self, value: Any) -> Any:
+        try:
+            return super().clean(value)
+        except OverflowError:  # SQLite looks for no number so large
+            raise ValidationError(
+                self.error_messages["invalid_choice"],
+                code="invalid_choice",
+                params={"value": value},
+            ) from None
+
+
+class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Saves what its user changed. What others changed since the page was drawn stays so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding and self._tells_what_was_shown():
+            for name, field in self.fields.items():
+                is_secret = isinstance(field, SealedFormField)
+                field.show_hidden_initial = name in self.initial and not is_secret
+
+    def _tells_what_was_shown(self) -> bool:
+        return not self.is_bound or any(
+            self.add_initial_prefix(name) in self.data for name in self.fields
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        for name in cleaned.keys() - set(self.changed_data):
+            if self.fields[name].show_hidden_initial:
+                stored = getattr(self.instance, name)
+                cleaned[name] = stored.all() if isinstance(stored, Manager) else stored
+        return cleaned
+
+
+class APIKeyForm(CredentialForm):
     """Asks Twilio before it takes a new secret. ``finding`` is what Twilio said, or None."""
 
-    # Set by the admin on a form class of its own:
-    #: The key that a new one replaces.
-    replaced: APIKey | None = None
-    #: What Twilio has said of what is posted, if it was asked before.
+    #: What Twilio has said of what is posted, if it was asked before. The admin sets it on a
+    #: form class of its own.
     known: Finding | None = None
 
     check_with_twilio = forms.BooleanField(
         label=_("Check with Twilio"),
         required=False,
         initial=True,
-        help_text=_("Ask Twilio whether it knows this key before it is saved."),
+        help_text=_(
+            "Ask Twilio whether it knows this key before it is saved. With this off the key is "
+            "saved unchecked, and signs at once if it is the newest active key of its account."
+        ),
     )
 
     class Meta:
         model = APIKey
-        fields = ("account", "name", "sid", "region", "secret", "is_active")
+        fields: tuple[str, ...] = ("account", "name", "sid", "region", "secret", "is_active")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.finding: Finding | None = None
-        if self.replaced is not None:
-            self.instance.account = self.replaced.account
         if not self.instance._state.adding and "secret" in self.fields:
             self.fields["secret"].help_text = _(
                 "Leave empty to keep the stored secret. It is never shown."
@@ -48,17 +85,38 @@ class APIKeyForm(forms.ModelForm):  # type: ignore[type-arg]
             self._ask_twilio()
 
     def _ask_twilio(self) -> None:
+        """A key that is stored already may be changed whatever Twilio says: to retire it, say."""
         key = self.instance
-        if isinstance(key.secret, str):
-            self.finding = self.known or verify_credentials(key.account.sid, key.sid, key.secret)
-            # A key that was stored before may be changed whatever Twilio says of it: to retire
-            # it, for one.
-            if self.finding.outcome == Outcome.REFUSED:
-                field = self.finding.field if self.finding.field in self.fields else "secret"
-                self.add_error(field, self.finding.message)
-        else:
+        if not isinstance(key.secret, str):
             with suppress(SecretUnavailable):
                 self.finding = self.known or verify_key(key)
+            return
+        self.finding = self.known or verify_credentials(key.account.sid, key.sid, key.secret)
+        if self.finding.outcome == Outcome.REFUSED:
+            field = self.finding.field if self.finding.field in self.fields else "secret"
+            self.add_error(field, self.finding.message)
+        elif self.finding.outcome != Outcome.VERIFIED:
+            self.add_error(
+                "check_with_twilio",
+                _(
+                    "%(reason)s The key could not be checked, so nothing was saved. Try again "
+                    "later. If you are sure of it, untick this box and type the secret again: the "
+                    "key is then saved unchecked."
+                )
+                % {"reason": self.finding.message},
+            )
+
+
+class ReplaceForm(APIKeyForm):
+    """For the key that takes over from ``replaced``, in the same account."""
+
+    class Meta(APIKeyForm.Meta):
+        fields = ("name", "sid", "region", "secret")
+
+    def __init__(self, *args: Any, replaced: APIKey, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"name": replaced.name}, **kwargs)
+        self.replaced = replaced
+        self.instance.account = replaced.account
 
 
 class ImportForm(forms.Form):

@@ -9,10 +9,13 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .conf import settings
-from .crypto import load_key_ring
-from .exceptions import EncryptionKeyError
+from .conf import LONGEST_TTL, settings
+from .crypto import Sealed, check_opens, load_key_ring
+from .exceptions import EncryptionKeyError, SecretUnavailable, SettingError
 from .models import NEWEST_FIRST, APIKey, IssuedToken
+
+#: How far the clocks of a site's servers may be apart.
+CLOCKS_APART = timedelta(minutes=5)
 
 
 class Status(TextChoices):
@@ -28,8 +31,12 @@ def with_last_expiry(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
     return keys.annotate(last_expiry=Subquery(issued.values("expires_at")[:1]))
 
 
+#: What ``with_usage`` adds to a key.
+USAGE = ("last_expiry", "last_used", "live_tokens", "signing_id")
+
+
 def with_usage(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
-    """Adds ``last_expiry``, ``last_used``, ``live_tokens`` and ``signing_id``.
+    """Adds ``USAGE``.
 
     For the few keys of a page: databases work it out before they sort and cut off the rest.
     """
@@ -58,29 +65,56 @@ def secret_problem(key: APIKey) -> str | None:
         ring = load_key_ring()
     except EncryptionKeyError as error:
         return error.reason
-    if key.secret.key_id is None:
+    if not isinstance(key.secret, Sealed) or key.secret.key_id is None:
         return str(_("The stored text is damaged."))
     if key.secret.key_id not in ring:
         return str(_("Its encryption key is not in TWILIO_TOKENS_ENCRYPTION_KEYS."))
     return None
 
 
-def safe_to_delete_at(key: APIKey) -> datetime | None:
-    """When the last token of a retired key has expired; None for others. Needs ``last_expiry``.
+def opens(key: APIKey) -> bool:
+    """Whether the secret can be read; found out by opening it."""
+    if not isinstance(key.secret, Sealed):  # somebody changed the table
+        return False
+    try:
+        check_opens(key.secret, row=key.id, sid=key.sid)
+    except SecretUnavailable:
+        return False
+    return True
 
-    Told by the audit. Without it, by the longest life of a token signed just before every
-    process had heard of the retirement.
+
+def safe_to_delete_at(key: APIKey) -> datetime | None:
+    """From when on no token of a retired key can be valid. Needs ``last_expiry``.
+
+    None for a key that may still sign, and where nobody knows when it was retired.
+
+    The audit alone cannot tell: it may have been off for a while, or in one process, and
+    TWILIO_TOKENS_MAX_TTL may have been lowered since. So Twilio's own limit counts, for a token
+    signed just before every process had heard of the retirement.
     """
-    if key.is_active:
+    if key.is_active or key.retired_at is None:
         return None
-    retired_at = key.retired_at or key.updated_at
-    known_to_all = retired_at + timedelta(seconds=settings.credential_cache_seconds)
-    if not settings.audit:
-        return known_to_all + timedelta(seconds=settings.max_ttl)
+    known_to_all = key.retired_at + timedelta(seconds=_longest_memory()) + CLOCKS_APART
     last_expiry: datetime | None = key.last_expiry  # type: ignore[attr-defined]
-    return max(known_to_all, last_expiry or known_to_all)
+    longest = known_to_all + timedelta(seconds=LONGEST_TTL)
+    return max(longest, last_expiry or longest)
 
 
 def is_safe_to_delete(key: APIKey) -> bool:
     moment = safe_to_delete_at(key)
     return moment is not None and moment <= timezone.now()
+
+
+def is_audited() -> bool:
+    try:
+        return settings.audit
+    except SettingError:  # then no token is issued either
+        return False
+
+
+def _longest_memory() -> float:
+    """Seconds that a process may go on with a key that was retired."""
+    try:
+        return settings.credential_cache_seconds
+    except SettingError:
+        return LONGEST_TTL

@@ -1,29 +1,42 @@
-"""What is configured, what is missing, and where it is mended."""
+"""What is configured, what is missing, and where it is put right."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Model
+from django.core.cache import caches
+from django.db import DatabaseError, router, transaction
+from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .conf import Settings, settings
 from .crypto import load_key_ring
-from .exceptions import EncryptionKeyError
-from .key_status import is_safe_to_delete, secret_problem, with_last_expiry
-from .models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from .exceptions import EncryptionKeyError, SettingError
+from .grants import Grant, registered
+from .identity import RULES
+from .key_status import is_safe_to_delete, opens, with_last_expiry
+from .models import (
+    Account,
+    APIKey,
+    ChatService,
+    IssuedToken,
+    Outcome,
+    PushCredential,
+    Region,
+    Resource,
+    TwiMLApp,
+)
+from .throttles import TokenRateThrottle
+
+logger = logging.getLogger(__name__)
 
 #: Lines of one kind; the rest is only counted.
 MOST_LINES = 5
-
-PRODUCTS: tuple[tuple[str, type[Any] | None], ...] = (
-    ("Video", None),
-    ("Chat", ChatService),
-    ("Voice", TwiMLApp),
-)
 
 
 @dataclass(frozen=True)
@@ -57,54 +70,159 @@ def overview(user: Any, site: str = "admin") -> list[Line]:
 
     ``site`` is the name of the admin site that the links stay in.
     """
-    lines = [*_key_ring(), *_products(user), *_keys(user), *_failed_checks(user)]
+    try:
+        # PostgreSQL gives up a transaction at the first table that is missing.
+        with transaction.atomic(using=router.db_for_read(Account)):
+            lines = [*_site(), *_accounts(user), *_keys(user), *_failed_checks(user)]
+    except DatabaseError:
+        logger.warning("The overview could not be read.", exc_info=True)
+        text = _("The database could not be read. If migrations are missing, run “%(command)s”.")
+        lines = [Line("failed", text % {"command": "manage.py migrate"})]
     return [replace(each, url=each.page.url(site) if each.page else "") for each in lines]
 
 
-def _key_ring() -> Iterator[Line]:
+# What concerns every token
+
+
+def _site() -> Iterator[Line]:
+    for problem in _site_problems():
+        yield Line("failed", problem)
+
+
+def _site_problems() -> Iterator[str]:
+    """Why no token can be issued, whoever asks for whatever."""
     try:
         load_key_ring()
     except EncryptionKeyError as error:
-        yield Line("failed", error.reason)
+        yield error.reason
+    unusable = list(_unusable_settings())
+    yield from unusable
+    if unusable:
+        return
+    if settings.audit:
+        IssuedToken.objects.exists()  # an audit without its table is the caller's to catch
+    if settings.throttle_rate is not None:
+        yield from _cache_problem()
 
 
-def _products(user: Any) -> Iterator[Line]:
+def _unusable_settings() -> Iterator[str]:
+    for name, value in vars(Settings).items():
+        if isinstance(value, property) and name != "encryption_keys":
+            try:
+                getattr(settings, name)
+            except SettingError as error:
+                yield error.reason
+
+
+def _cache_problem() -> Iterator[str]:
+    try:
+        caches[TokenRateThrottle.cache_alias].get("twilio_tokens_overview")
+    except Exception as error:  # noqa: BLE001 - each cache raises errors of its own
+        yield _(
+            "The site's cache does not answer (%(error)s). Requests for tokens cannot be counted, "
+            "so none is issued."
+        ) % {"error": type(error).__name__}
+
+
+# Accounts, and what each product needs of one
+
+
+def _accounts(user: Any) -> Iterator[Line]:
     if not (_may(user, "view", Account) and _may(user, "view", APIKey)):
         return
-    account = Account.objects.filter(is_default=True).first()
-    if account is None:
-        if Account.objects.exists():
+    if not Account.objects.exists():
+        yield Line("missing", _("Add your Twilio account."), _add(user, Account))
+    elif any(_unusable_settings()):
+        return
+    elif settings.account is not None:
+        yield Line("ok", _("TWILIO_TOKENS_ACCOUNT chooses each user's account."))
+        yield from _accounts_without_key(user)
+    else:
+        account = Account.objects.filter(is_default=True).first()
+        if account is None:
             yield Line("missing", _("No account is the default."), _list(Account))
         else:
-            yield Line("missing", _("Add your Twilio account."), _add(user, Account))
+            yield from _default_account(user, account)
+
+
+def _accounts_without_key(user: Any) -> Iterator[Line]:
+    with_key = APIKey.objects.filter(is_active=True).values("account")
+    accounts = Account.objects.exclude(pk__in=with_key)
+    for account in accounts[:MOST_LINES]:
+        yield _missing_key(user, account)
+    yield from _more("missing", accounts)
+
+
+def _missing_key(user: Any, account: Account) -> Line:
+    text = _("Account %(account)s: add an API key.") % {"account": account}
+    return Line("missing", text, _add(user, APIKey, account=account))
+
+
+def _default_account(user: Any, account: Account) -> Iterator[Line]:
+    key = APIKey.objects.newest_active(account.pk)
+    if key is None:
+        yield _missing_key(user, account)
+    elif key.region != Region.US1:
+        text = _("API key %(key)s is not of region US1, so it cannot sign.") % {"key": key}
+        yield Line("failed", text, _change(key))
+    # Why another key cannot sign stands among the lines on keys.
+    elif opens(key) and key.check_outcome != Outcome.REFUSED and not any(_site_problems()):
+        for product, grant in registered().items():
+            yield from _product(user, product, grant, key)
+
+
+def _product(user: Any, product: str, grant: type[Grant], key: APIKey) -> Iterator[Line]:
+    label = RULES[product].label if product in RULES else product.replace("_", " ").capitalize()
+    if grant.needed is None:
+        yield _ready(str(label), [key])
         return
-    if APIKey.objects.newest_active(account.pk) is None:
-        yield Line(
-            "missing",
-            _("Account %(account)s: add an API key.") % {"account": account},
-            _add(user, APIKey, account=account),
-        )
+    model: Any = grant.resources[grant.needed]
+    if not _may(user, "view", model):
         return
-    for product, model in PRODUCTS:
-        if model is None or (
-            _may(user, "view", model)
-            and model.objects.filter(account=account, is_default=True).exists()
-        ):
-            yield Line("ok", _("%(product)s: ready.") % {"product": product})
-        elif _may(user, "view", model):
-            yield Line(
-                "missing",
-                _("%(product)s: add a default %(model)s.")
-                % {"product": product, "model": model._meta.verbose_name},
-                _add(user, model, account=account),
-            )
+    values = {"product": label, "model": model._meta.verbose_name}
+    of_account = model.objects.filter(account=key.account_id)
+    default = of_account.filter(is_default=True).first()
+    if default is not None and default.check_outcome == Outcome.REFUSED:
+        text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
+        yield Line("missing", text, _change(default))
+    elif default is not None:
+        yield _ready(str(label), [key, default])
+    elif of_account.exists():
+        text = _("%(product)s: no %(model)s is the default.") % values
+        yield Line("missing", text, _list(model))
+    else:
+        text = _("%(product)s: add a default %(model)s.") % values
+        yield Line("missing", text, _add(user, model, account=key.account))
+
+
+def _ready(product: str, needed: list[Any]) -> Line:
+    """What Twilio has not confirmed may be issued, and yet be refused by Twilio."""
+    is_verified = all(row.check_outcome == Outcome.VERIFIED for row in needed)
+    groups = [
+        str(group)
+        for row in needed
+        if isinstance(row, Resource) and hasattr(row, "groups")
+        for group in row.groups.all()
+    ]
+    if groups and is_verified:
+        text = _("%(product)s: ready, for members of %(groups)s only.")
+    elif groups:
+        text = _("%(product)s: ready, for members of %(groups)s only; not yet checked with Twilio.")
+    elif is_verified:
+        text = _("%(product)s: ready.")
+    else:
+        text = _("%(product)s: ready, not yet checked with Twilio.")
+    return Line("ok", text % {"product": product, "groups": ", ".join(groups)})
+
+
+# Keys and checks
 
 
 def _keys(user: Any) -> Iterator[Line]:
     if not _may(user, "view", APIKey):
         return
     keys = APIKey.objects.select_related("account")
-    unreadable = [key for key in keys.filter(is_active=True) if secret_problem(key) is not None]
+    unreadable = [key for key in keys.filter(is_active=True) if not opens(key)]
     yield from _lines("failed", _("%(row)s: its secret is unreadable."), unreadable)
     retired = with_last_expiry(keys.filter(is_active=False))
     deletable = [key for key in retired if is_safe_to_delete(key)]
@@ -127,18 +245,24 @@ def _lines(level: str, text: str, rows: Iterable[Any]) -> Iterator[Line]:
     for row in rows[:MOST_LINES]:
         values = {"row": f"{row._meta.verbose_name} {row}", "message": row.check_message}
         yield Line(level, text % values, _change(row))
-    more = len(rows) - MOST_LINES
+    yield from _more(level, rows)
+
+
+def _more(level: str, rows: list[Any] | QuerySet[Any]) -> Iterator[Line]:
+    more = (len(rows) if isinstance(rows, list) else rows.count()) - MOST_LINES
     if more > 0:
-        yield Line(
-            level,
-            ngettext("and %(count)d more", "and %(count)d more", more) % {"count": more},
-            _list(type(rows[0])),
-        )
+        text = ngettext("and %(count)d more", "and %(count)d more", more) % {"count": more}
+        yield Line(level, text, _list(type(rows[0])))
+
+
+# Pages, and who may open them
 
 
 def _may(user: Any, action: str, model: type[Model]) -> bool:
-    names = {"view": ("view", "change")}.get(action, (action,))
-    return any(user.has_perm(f"twilio_tokens.{name}_{model._meta.model_name}") for name in names)
+    """As the admin sees it: who may change may view."""
+    label, name = model._meta.app_label, model._meta.model_name
+    actions = {"view": ("view", "change")}.get(action, (action,))
+    return any(user.has_perm(f"{label}.{each}_{name}") for each in actions)
 
 
 def _list(model: type[Model]) -> Page:

@@ -30,7 +30,9 @@ class AccountAdmin(ProtectedByAudit):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "may_import": bool(importable(self, request))}
+        # Saved as new, the page is that of no account yet.
+        may_import = bool(importable(self, request)) and "_saveasnew" not in request.POST
+        context = {**(extra_context or {}), "may_import": may_import}
         return super().change_view(request, object_id, form_url, context)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.change_list import SafeChangeList
 from twilio_tokens.admin.credential_admin import (
     LEVELS,
     CheckedAdmin,
@@ -22,10 +24,12 @@ from twilio_tokens.admin.credential_admin import (
     default_account,
 )
 from twilio_tokens.admin.moments import to_the_minute
-from twilio_tokens.conf import settings
+from twilio_tokens.admin.replacing import replace_view
 from twilio_tokens.forms import APIKeyForm
 from twilio_tokens.key_status import (
+    USAGE,
     Status,
+    is_audited,
     is_safe_to_delete,
     safe_to_delete_at,
     secret_problem,
@@ -38,14 +42,15 @@ from twilio_tokens.verification import Finding, verify_key
 AUDIT_OFF = _("unknown, the audit is off")
 
 
-class KeyList(ChangeList):
+class KeyList(SafeChangeList):
     """Tells of the keys of one page who uses them."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        order = [key.pk for key in self.result_list]
-        keys = with_usage(APIKey.objects.select_related("account")).in_bulk(order)
-        self.result_list = [keys[pk] for pk in order]
+        used = with_usage(APIKey.objects.all()).in_bulk([key.pk for key in self.result_list])
+        for key in self.result_list:
+            for name in USAGE:
+                setattr(key, name, getattr(used.get(key.pk), name, None))
 
 
 @admin.register(APIKey)
@@ -90,25 +95,25 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> APIKey | None:
         key = super().get_object(request, object_id, from_field)
-        return key and with_usage(self.get_queryset(request)).get(pk=key.pk)
+        return key and with_usage(self.get_queryset(request)).filter(pk=key.pk).first()
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ["account", "name", "sid", "region", "secret", "is_active"]
-        if _replaced(request) is not None:
-            fields = ["name", "sid", "region", "secret"]
         if self.may_check_on_save(request, obj):
             fields.append("check_with_twilio")
         state = [(_("State"), {"fields": self.shown_only})]
-        return [(None, {"fields": fields}), *(state if obj is not None else [])]
+        fieldsets = [(None, {"fields": fields}), *(state if obj is not None else [])]
+        return self.without_dead_link(request, obj, fieldsets)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return () if obj is None else ("account", "sid", "region", *self.shown_only)
+        if obj is None:
+            return ()
+        return ("account", "account_name", "sid", "region", *self.shown_only)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
-        form.replaced = _replaced(request)
         form.known = getattr(request, "twilio_finding", None)
         if not self.may_check_on_save(request, obj):
             # What is not shown must not be posted either.
@@ -124,23 +129,16 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         return self.check_on_save and may_save and self.has_verify_permission(request)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        replaced = _replaced(request)
-        if replaced is not None:
-            return {"name": replaced.name}
         return {**default_account(), **super().get_changeform_initial_data(request)}
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        key = self.get_object(request, object_id)
-        may_replace = (
-            key is not None
-            and key.is_active
-            and self.has_add_permission(request)
-            and self.has_change_permission(request, key)
-        )
-        context = {**(extra_context or {}), "may_replace": may_replace}
-        return super().change_view(request, object_id, form_url, context)
+        key = self.get_object(request, unquote(object_id))
+        context = {}
+        if key is not None and key.is_active and self.may_replace(request, key):
+            context["replace_url"] = self.address("replace", key.pk)
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def changeform_view(
         self,
@@ -155,46 +153,31 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
 
     def _ask_twilio_first(self, request: HttpRequest, object_id: str | None) -> None:
         """Before the page's transaction, which a slow Twilio should not hold open."""
-        key = None if object_id is None else self.get_object(request, object_id)
+        if "_saveasnew" in request.POST:
+            object_id = None
+        key = None if object_id is None else self.get_object(request, unquote(object_id))
         is_there = object_id is None or key is not None
         if is_there and self.may_check_on_save(request, key):
             form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
             form.is_valid()
             request.twilio_finding = form.finding  # type: ignore[attr-defined]
 
-    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The form for a new key; saving it retires the one that it replaces."""
-        key = self.get_object(request, object_id)
-        if key is None:
-            raise Http404
-        if not (self.has_add_permission(request) and self.has_change_permission(request, key)):
-            raise PermissionDenied
-        request.replaced_key = key  # type: ignore[attr-defined]
-        title = gettext("Replace API key %(name)s") % {"name": key.name}
-        context = {"title": title, "replaced": key}
-        response: HttpResponse = self.changeform_view(request, None, "", context)
-        return response
-
     def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
         if "secret" in form.changed_data:
             obj.forget_check()
+        if not obj.is_active and obj.retired_at is None:
+            obj.retired_at = timezone.now()  # retired by an update() before, at a moment unknown
         super().save_model(request, obj, form, change)
-        if form.finding is not None:
-            finding = form.finding
+        finding: Finding | None = getattr(form, "finding", None)  # the list's forms ask nobody
+        if finding is not None:
             obj.record_check(finding.outcome, finding.message, finding.code)
             self.message_user(request, finding.message, LEVELS[finding.outcome])
-        if form.replaced is not None:
-            self._retire(request, form.replaced, obj)
 
-    def _retire(self, request: HttpRequest, key: APIKey, successor: APIKey) -> None:
-        key.is_active = False
-        key.save()
-        self.log_change(request, key, gettext("Replaced by %(key)s.") % {"key": successor})
-        self.message_user(
-            request,
-            gettext("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
-            % {"key": key},
-        )
+    def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return replace_view(self, request, object_id)
+
+    def may_replace(self, request: HttpRequest, key: APIKey) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request, key)
 
     def ask_twilio(self, row: APIKey) -> Finding:
         return verify_key(row)
@@ -219,21 +202,19 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         last_used = key.last_used  # type: ignore[attr-defined]
         if last_used is not None:
             return to_the_minute(last_used)
-        return gettext("never") if settings.audit else AUDIT_OFF
+        return gettext("not in the audit") if is_audited() else AUDIT_OFF
 
     @admin.display(description=_("live tokens"))
     def live_tokens(self, key: APIKey) -> Any:
-        return key.live_tokens if settings.audit else AUDIT_OFF  # type: ignore[attr-defined]
+        return key.live_tokens if is_audited() else AUDIT_OFF  # type: ignore[attr-defined]
 
     @admin.display(description=_("safe to delete at Twilio"))
     def safe_to_delete(self, key: APIKey) -> str:
         moment = safe_to_delete_at(key)
-        if moment is None:
+        if key.is_active:
             return "–"
+        if moment is None:
+            return gettext("unknown: no date of retirement")
         if is_safe_to_delete(key):
             return gettext("now")
         return gettext("after %(moment)s") % {"moment": to_the_minute(moment)}
-
-
-def _replaced(request: HttpRequest) -> APIKey | None:
-    return getattr(request, "replaced_key", None)

@@ -7,14 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from twilio_tokens.admin.change_list import are_usable_ids
 from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
-from twilio_tokens.models import ChatService, PushCredential, TwiMLApp
+from twilio_tokens.forms import SafeMultipleChoiceField
+from twilio_tokens.models import Account, ChatService, PushCredential, TwiMLApp
 
 
 class ResourceAdmin(CheckedAdmin):
     list_select_related = ("account",)
     search_fields = ("name", "sid", "account__name", "account__sid")
-    readonly_fields = ("check_badge",)
+    readonly_fields = ("account_name", "check_badge")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**default_account(), **super().get_changeform_initial_data(request)}
@@ -22,6 +24,9 @@ class ResourceAdmin(CheckedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.without_dead_link(request, obj, super().get_fieldsets(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if {"account", "sid", "platform"} & set(form.changed_data):
@@ -32,12 +37,15 @@ class ResourceAdmin(CheckedAdmin):
 class RestrictedResourceAdmin(ResourceAdmin):
     filter_horizontal = ("groups",)
 
+    def formfield_for_manytomany(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs.setdefault("form_class", SafeMultipleChoiceField)
+        return super().formfield_for_manytomany(*args, **kwargs)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         initial = super().get_changeform_initial_data(request)
-        try:
-            of_account = self.model._default_manager.filter(account=initial.get("account"))
-        except ValueError:  # Django, too, ignores what the address of the page gets wrong
-            return initial
+        if not are_usable_ids(Account, [initial.get("account")]):
+            return initial  # Django, too, ignores what the address of the page gets wrong
+        of_account = self.model._default_manager.filter(account=initial.get("account"))
         return {"is_default": not of_account.exists(), **initial}
 
 
