@@ -41,9 +41,9 @@ class WithDefault(SavesChanges):
         update_fields: Iterable[str] | None = None,
     ) -> None:
         using = using or router.db_for_write(type(self), instance=self)
-        if update_fields is None and not force_insert:
-            update_fields = self.changed_fields(using)
         names = None if update_fields is None else set(update_fields)
+        if names is None and not force_insert:
+            names = self.changed_fields(using)
         if names == set():
             return
         wanted = self.is_default

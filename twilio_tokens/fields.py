@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -221,6 +221,14 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         elif not (issubclass(kind, (Sealed, type(None))) or self._refers_to_itself(model_instance)):
             raise self._refusal()
 
+    def is_of_another_row(self, model_instance: models.Model) -> bool:
+        """Whether the row holds a ciphertext that does not open in it, as a copied row does."""
+        sealed = vars(model_instance).get(self.attname)
+        if not isinstance(sealed, Sealed):
+            return False
+        row, sid = self._bound_to(model_instance)
+        return crypto.is_of_another_row(sealed, row=row, sid=sid)
+
     def _refers_to_itself(self, model_instance: models.Model) -> bool:
         value = vars(model_instance)[self.attname]
         return isinstance(value, models.F) and vars(value).get("name") == self.name
@@ -338,7 +346,7 @@ def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
     @wraps(save_base)
     def sealing(self: models.Model, raw: bool = False, *args: Any, **kwargs: Any) -> None:
         if not raw:
-            for field in _sealed_fields(self):
+            for field in _sealed(self._meta.concrete_fields):
                 field.seal_in(self)
         save_base(self, raw, *args, **kwargs)
 
@@ -348,11 +356,12 @@ def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
 
 @receiver(pre_save)
 def _refuse_plaintext_of_fixtures(instance: models.Model, raw: bool, **kwargs: Any) -> None:
-    # They are saved by Model.save_base(), whatever the model's own does.
+    # They are saved by Model.save_base(), whatever the model's own does; parents have their own.
     if raw:
-        for field in _sealed_fields(instance):
+        model: Any = instance._meta.concrete_model
+        for field in _sealed(model._meta.local_concrete_fields):
             field.get_prep_value(vars(instance).get(field.attname))
 
 
-def _sealed_fields(row: models.Model) -> list[SealedField]:
-    return [field for field in row._meta.concrete_fields if isinstance(field, SealedField)]
+def _sealed(fields: Iterable[Any]) -> list[SealedField]:
+    return [field for field in fields if isinstance(field, SealedField)]

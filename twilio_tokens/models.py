@@ -14,7 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import crypto, sids
+from . import sids
+from .crypto import Sealed
 from .defaults import WithDefault
 from .fields import NameField, SealedField, SIDField, SlugNameField
 from .saving import SavesChanges
@@ -210,7 +211,7 @@ class APIKey(Checked):
         row = super().from_db(*args, **kwargs)
         # A table that somebody changed may hold NULL, which opens as little as a damaged text.
         if vars(row).get("secret", row) is None:
-            row.secret = crypto.Sealed("")
+            row.secret = Sealed("")
             row.note_stored({"secret": row.secret})
         return row
 
@@ -240,12 +241,8 @@ class APIKey(Checked):
     def refuse_secret_of_another_row(self, using: str) -> None:
         """It would be stored, and open to nothing, without a word."""
         changed = self.changed_fields(using)
-        secret = vars(self).get("secret")
-        if (
-            isinstance(secret, crypto.Sealed)
-            and (changed is None or "secret" in changed)
-            and crypto.is_of_another_row(secret, row=self.pk, sid=self.sid)
-        ):
+        field: Any = self._meta.get_field("secret")
+        if (changed is None or "secret" in changed) and field.is_of_another_row(self):
             message = _("This secret is encrypted for another API key. Type it in again.")
             raise ValidationError({"secret": ValidationError(message, code="another_row")})
 

@@ -48,15 +48,13 @@ class SavesChanges(models.Model):
         using = using or router.db_for_write(type(self), instance=self)
         if force_update or update_fields is not None or not self._state.adding:
             self._refuse_changes(using)
-        if update_fields is None and not force_insert:
-            update_fields = self.changed_fields(using)
+        names = None if update_fields is None else set(update_fields)
+        if names is None and not force_insert:
+            names = self.changed_fields(using)
         super().save(
-            force_insert=force_insert,
-            force_update=force_update,
-            using=using,
-            update_fields=update_fields,
+            force_insert=force_insert, force_update=force_update, using=using, update_fields=names
         )
-        self.remember(using, update_fields)
+        self.remember(using, names)
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +91,9 @@ class SavesChanges(models.Model):
         self._refuse_changes(router.db_for_write(type(self), instance=self))
 
     def _refuse_changes(self, using: str) -> None:
-        stored = self._stored(using, self.unchangeable) if self.unchangeable else {}
+        # What is deferred was not changed.
+        attributes = [name for name in self.unchangeable if name in vars(self)]
+        stored = self._stored(using, attributes) if attributes else {}
         for attribute, value in stored.items():
             field: Any = self._meta.get_field(attribute)
             if value != field.to_python(getattr(self, attribute)):
@@ -124,7 +124,7 @@ class SavesChanges(models.Model):
         attributes = [field.attname for field in self._meta.concrete_fields]
         return {name: values[name] for name in attributes if name in values}
 
-    def remember(self, using: str, names: Iterable[str] | None) -> None:
+    def remember(self, using: str, names: Collection[str] | None) -> None:
         """Note that these fields, or all, are written.
 
         Until the transaction is committed nobody knows what the database will hold, so until then
