@@ -225,18 +225,21 @@ class APIKey(Checked):
     ) -> None:
         using = using or router.db_for_write(type(self), instance=self)
         self.refuse_secret_of_another_row(using)
+        names = None if update_fields is None else set(update_fields)
+        if names is None and not force_insert:
+            names = self.changed_fields(using)
+        if names is None or "is_active" in names:
+            self._note_retirement()
+            names = names and names | {"retired_at"}
+        super().save(
+            force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+        )
+
+    def _note_retirement(self) -> None:
         if self.is_active:
             self.retired_at = None
         elif self.retired_at is None:
             self.retired_at = timezone.now()
-        if update_fields is not None and "is_active" in (names := set(update_fields)):
-            update_fields = names | {"retired_at"}
-        super().save(
-            force_insert=force_insert,
-            force_update=force_update,
-            using=using,
-            update_fields=update_fields,
-        )
 
     def refuse_secret_of_another_row(self, using: str) -> None:
         """It would be stored, and open to nothing, without a word."""

@@ -37,7 +37,9 @@ class InvitedService(RestrictedResource):
     """A site's own way of letting groups in."""
 
     sid = SIDField("Chat Service SID", kind=sids.CHAT_SERVICE)
-    groups = models.ManyToManyField(Group, through="Invitation", related_name="+")
+    groups = models.ManyToManyField(  # type: ignore[assignment]  # the stubs know no other
+        Group, through="Invitation", related_name="+"
+    )
 
     class Meta(RestrictedResource.Meta):
         verbose_name = "service by invitation"
