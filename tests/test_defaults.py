@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
+from django.db.models.signals import pre_save
 from django.test.utils import isolate_apps
 
+from tests.site.models import BilledService
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.models import Account, ChatService, TwiMLApp
 
@@ -62,11 +64,82 @@ def test_the_first_account_becomes_the_default_and_the_second_does_not(make: Any
     assert defaults(Account) == ["row-1"]
 
 
-def test_an_account_alone_need_not_stay_the_default(make: Any) -> None:
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("is_loaded", [True, False])
+@pytest.mark.parametrize("update_fields", [None, ["is_default"], ["is_default", "name"]])
+def test_the_default_account_stays_it_until_another_takes_its_place(
+    make: Any, others: int, is_loaded: bool, update_fields: Any
+) -> None:
     account = make(Account, "1")
+    for number in range(others):
+        make(Account, str(2 + number))
+    if is_loaded:
+        account = Account.objects.get(name="row-1")
     account.is_default = False
-    account.save()
+    for refused in (account.full_clean, lambda: account.save(update_fields=update_fields)):
+        with pytest.raises(ValidationError, match="Make another one the default") as caught:
+            refused()
+        assert caught.value.message_dict.keys() == {"is_default"}
+    assert defaults(Account) == ["row-1"]
+
+
+def test_an_account_that_is_no_default_any_more_may_say_so(make: Any) -> None:
+    make(Account, "1")
+    first = Account.objects.get()
+    make(Account, "2", is_default=True)
+    first.is_default = False
+    first.full_clean()
+    first.save()
+    assert defaults(Account) == ["row-2"]
+
+
+def test_where_the_default_account_was_deleted_only_an_admin_chooses_the_next(make: Any) -> None:
+    first, second = make(Account, "1"), make(Account, "2")
+    first.delete()
+    make(Account, "3")
+    second.name = "row-2b"
+    second.save()
+    # Another account's tokens would be billed to another customer.
     assert defaults(Account) == []
+
+
+@pytest.mark.parametrize("model", RESOURCES)
+def test_a_service_or_app_may_stop_being_the_default(make: Any, model: Any) -> None:
+    row = make(model, "1", is_default=True)
+    row.is_default = False
+    row.full_clean()
+    row.save()
+    assert defaults(model) == []
+
+
+@pytest.mark.parametrize("model", WITH_DEFAULT)
+@pytest.mark.parametrize("was_default", [True, False])
+def test_a_row_that_was_loaded_before_changes_no_default(
+    make: Any, model: Any, was_default: bool
+) -> None:
+    first, second = make(model, "1", is_default=True), make(model, "2")
+    stale = model.objects.get(pk=(first if was_default else second).pk)
+    new = model.objects.get(pk=(second if was_default else first).pk)
+    new.is_default = True
+    new.save()
+    stale.name = "renamed"
+    stale.save()
+    assert defaults(model) == [str(new)]
+
+
+def test_rows_of_a_child_model_are_alike(make: Any, account: Account) -> None:
+    make(ChatService, "1", is_default=True)
+    child = BilledService(
+        account=account, name="billed", sid=sid("IS", "2"), is_default=True, cost_centre="1"
+    )
+    child.save()
+    assert defaults(ChatService) == ["billed"]
+    first = ChatService.objects.get(name="row-1")
+    first.is_default = True
+    first.save()
+    assert defaults(ChatService) == ["row-1"]
+    child.save(update_fields=["is_default"])
+    assert defaults(ChatService) == ["billed"]
 
 
 @pytest.mark.parametrize("model", RESOURCES)
@@ -133,8 +206,9 @@ def test_the_database_refuses_a_second_default_that_goes_round_save(make: Any, m
     assert defaults(model) == ["row-1"]
 
 
+@pytest.mark.parametrize("update_fields", [None, ["account"], ["account_id"]])
 @pytest.mark.parametrize("model", RESOURCES)
-def test_each_account_has_a_default_of_its_own(make: Any, model: Any) -> None:
+def test_each_account_has_a_default_of_its_own(make: Any, model: Any, update_fields: Any) -> None:
     accounts = make(Account, "1"), make(Account, "2")
     for digit, account in zip("12", accounts, strict=True):
         make(model, digit, account=account, is_default=True)
@@ -142,7 +216,7 @@ def test_each_account_has_a_default_of_its_own(make: Any, model: Any) -> None:
     # To another account it goes as the default there.
     moved = model.objects.get(name="row-1")
     moved.account = accounts[1]
-    moved.save()
+    moved.save(update_fields=update_fields)
     assert defaults(model) == ["row-1"]
 
 
@@ -167,10 +241,58 @@ def test_concurrent_saves_leave_one_default_and_do_not_fail(make: Any, model: An
         for n in range(9)
     ]
     for _ in range(3):
-        assert at_once(*(row.save for row in rows)) == []
+        raised = at_once(*(row.save for row in rows))
+        assert not [error for error in raised if not isinstance(error, ValidationError)]
         assert len(defaults(model)) == 1
         for row in rows:
             row.is_default = not row.is_default
+
+
+@on_a_server
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_default", [True, False])
+def test_of_six_first_accounts_at_once_one_is_the_default(is_default: bool) -> None:
+    accounts = [Account(name=f"row-{n}", sid=f"AC{n:032}", is_default=is_default) for n in range(6)]
+    assert at_once(*(account.save for account in accounts)) == []
+    assert Account.objects.count() == 6
+    assert len(defaults(Account)) == 1
+
+
+@on_a_server
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize("model", WITH_DEFAULT)
+def test_of_a_double_click_one_is_saved_and_the_other_refused(
+    make: Any, model: Any, others: int
+) -> None:
+    if others or model is not Account:
+        make(Account, "f")
+    within = {} if model is Account else {"account": Account.objects.get()}
+
+    def save() -> None:
+        with transaction.atomic():
+            try:
+                model(name="row-1", sid=sid(PREFIXES[model], "1"), **within).save()
+            except IntegrityError:
+                # What the transaction does besides goes on.
+                assert model.objects.count() >= 0
+                raise
+
+    raised = at_once(*[save] * 4)
+    assert [type(error) for error in raised] == [IntegrityError] * 3
+    assert model.objects.filter(name="row-1").count() == 1
+
+
+@pytest.mark.parametrize("model", WITH_DEFAULT)
+def test_what_cannot_be_saved_is_not_tried_again(make: Any, model: Any) -> None:
+    tries = []
+    first = make(model, "1")
+    taken = {"sid": first.sid} if model is Account else {"name": first.name}
+    pre_save.connect(note := lambda **kwargs: tries.append(kwargs), sender=model)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make(model, "2", **taken)
+    pre_save.disconnect(note, sender=model)
+    assert len(tries) == 1
 
 
 @on_a_server
