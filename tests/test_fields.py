@@ -29,8 +29,8 @@ from tests.site.models import BilledKey, OwnKey, Webhook
 from twilio_tokens import sids
 from twilio_tokens.crypto import Sealed, generate_key, load_key_ring, seal, unseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
-from twilio_tokens.fields import SealedField, SealedInput, SIDField
-from twilio_tokens.models import Account, APIKey, IssuedToken
+from twilio_tokens.fields import NameField, SealedField, SealedInput, SIDField, SlugNameField
+from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken
 
 from .conftest import error_report, new_secret, sid
 
@@ -1003,3 +1003,36 @@ def test_a_secret_typed_into_the_sid_field_is_not_shown_again(db: None, prefix: 
 
 def test_an_unbound_form_shows_the_stored_sid(api_key: APIKey) -> None:
     assert f'value="{api_key.sid}"' in KeyForm(instance=api_key).as_p()
+
+
+# Names
+
+
+class ServiceForm(forms.ModelForm):
+    class Meta:
+        model = ChatService
+        fields = ("name",)
+
+
+class AccountForm(forms.ModelForm):
+    class Meta:
+        model = Account
+        fields = ("name",)
+
+
+@pytest.mark.parametrize("form_class", [KeyForm, AccountForm, ServiceForm])
+def test_a_secret_typed_into_a_name_is_refused_and_not_shown_again(
+    db: None, secret: str, form_class: Any
+) -> None:
+    form = form_class({"name": secret})
+    assert form.errors["name"] == [
+        "This looks like a secret. Names are shown to everyone who can see this page, so choose "
+        "another."
+    ]
+    assert secret not in form.as_p() + form.errors.as_json()
+    assert 'value="main-1"' in form_class({"name": "main-1"}).as_p()
+
+
+def test_migrations_know_a_name_as_what_stores_it() -> None:
+    assert NameField(max_length=9).deconstruct()[1] == "django.db.models.CharField"
+    assert SlugNameField().deconstruct()[1:] == ("django.db.models.SlugField", [], {})
