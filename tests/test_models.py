@@ -162,6 +162,14 @@ def test_a_check_stores_its_result_and_nothing_else_of_the_row(api_key: APIKey) 
     assert APIKey.objects.get().check_code is None
 
 
+@pytest.mark.parametrize("character", ["\ud800", "😀", "\0"])
+def test_a_check_is_stored_whatever_twilio_says(api_key: APIKey, character: str) -> None:
+    api_key.record_check("refused", f"No such account: {character}", 20404)
+    stored = APIKey.objects.get()
+    assert stored.check_message in (f"No such account: {character}", "No such account: ?")
+    assert stored.check_code == 20404
+
+
 @pytest.mark.parametrize("model", [*RESOURCES, PushCredential])
 def test_a_check_of_other_credentials_is_forgotten(make: Any, model: Any) -> None:
     row, other = make(model, "1"), make(model, "2")

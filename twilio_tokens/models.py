@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models, router
+from django.db import DataError, models, router, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -74,7 +74,15 @@ class Checked(SavesChanges):
             "check_code": code,
         }
         using = router.db_for_write(type(self), instance=self)
-        type(self)._base_manager.using(using).filter(pk=self.pk).update(**result)
+        row = type(self)._base_manager.using(using).filter(pk=self.pk)
+        try:
+            with transaction.atomic(using=using):
+                row.update(**result)
+        except (DataError, UnicodeEncodeError):
+            # Twilio's text may have characters for which this database has no room: NUL, lone
+            # surrogates, emoji in a MariaDB table that is not utf8mb4.
+            result["check_message"] = _plain(message)
+            row.update(**result)
         for name, value in result.items():
             setattr(self, name, value)
         self.remember(using, result)
@@ -398,3 +406,7 @@ class IssuedToken(SavesChanges):
 
     def __str__(self) -> str:
         return self.jti
+
+
+def _plain(text: str) -> str:
+    return text.encode("ascii", "replace").decode().replace("\0", "?")
