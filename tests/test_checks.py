@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,6 +18,7 @@ from django.db import connection
 
 import twilio_tokens
 from twilio_tokens import conf
+from twilio_tokens.checks import check_character_sets
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import Account, APIKey
 
@@ -236,6 +238,17 @@ def test_a_connection_without_emoji_is_told(monkeypatch: Any, db: None, charset:
     monkeypatch.setattr(connection, "vendor", "mysql")
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "charset", charset)
     assert of_databases() == ["twilio_tokens.W006"]
+
+
+@pytest.mark.parametrize(("others", "told"), [(0, []), (1, ["twilio_tokens.W006"])])
+def test_tables_without_emoji_are_counted(
+    monkeypatch: Any, db: None, others: int, told: list[str]
+) -> None:
+    cursor = MagicMock()
+    cursor.return_value.__enter__.return_value.fetchone.return_value = (others,)
+    monkeypatch.setattr(connection, "vendor", "mysql")
+    monkeypatch.setattr(connection, "cursor", cursor)
+    assert [message.id for message in check_character_sets(databases=["default"])] == told
 
 
 @pytest.mark.skipif(connection.vendor != "mysql", reason="Only MariaDB has tables without emoji.")
