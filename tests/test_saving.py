@@ -261,3 +261,31 @@ def test_an_upgraded_secret_of_another_process_is_signed_with(
     stale.save()
     stored = APIKey.objects.get()
     assert unseal(stored.secret, row=stored.id, sid=stored.sid) == canary
+
+
+class ReadsGoToAReplica:
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
+        return "default"
+
+
+def test_a_row_that_was_loaded_from_a_replica_writes_its_changes_only(
+    settings: Any, api_key: APIKey
+) -> None:
+    key = APIKey.objects.get()
+    key._state.db = "replica"
+    changed_elsewhere(api_key, check_message="Found.")
+    settings.DATABASE_ROUTERS = [ReadsGoToAReplica()]
+    key.name = "Other"
+    key.save()
+    stored = APIKey.objects.using("default").get()
+    assert (stored.name, stored.check_message) == ("Other", "Found.")
+
+
+def test_named_fields_can_be_written_without_loading_the_row(api_key: APIKey) -> None:
+    APIKey(pk=api_key.pk, name="Other").save(update_fields=["name"])
+    Account(pk=api_key.account_id, name="Other").save(update_fields=["name"])
+    assert (APIKey.objects.get().name, Account.objects.get().name) == ("Other", "Other")
+    assert APIKey.objects.get().secret == api_key.secret

@@ -347,7 +347,9 @@ def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
     def sealing(self: models.Model, raw: bool = False, *args: Any, **kwargs: Any) -> None:
         if not raw:
             for field in _sealed(self._meta.concrete_fields):
-                field.seal_in(self)
+                # A row that was made to save other fields has no secret; pre_save() will ask.
+                if vars(self).get(field.attname) != "":
+                    field.seal_in(self)
         save_base(self, raw, *args, **kwargs)
 
     sealing.seals = True  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -242,6 +242,10 @@ class APIKey(Checked):
         super().save(
             force_insert=force_insert, force_update=force_update, using=using, update_fields=names
         )
+
+    def _refuse_changes(self, using: str, names: Collection[str] | None = None) -> None:
+        # A new secret is encrypted for this SID, whether the SID is saved or not.
+        super()._refuse_changes(using, None if names and "secret" in names else names)
 
     def _note_retirement(self) -> None:
         if self.is_active:

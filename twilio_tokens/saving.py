@@ -46,9 +46,9 @@ class SavesChanges(models.Model):
         update_fields: Iterable[str] | None = None,
     ) -> None:
         using = using or router.db_for_write(type(self), instance=self)
-        if force_update or update_fields is not None or not self._state.adding:
-            self._refuse_changes(using)
         names = None if update_fields is None else set(update_fields)
+        if force_update or names is not None or not self._state.adding:
+            self._refuse_changes(using, names)
         if names is None and not force_insert:
             names = self.changed_fields(using)
         super().save(
@@ -75,8 +75,7 @@ class SavesChanges(models.Model):
 
     def changed_fields(self, using: str) -> set[str] | None:
         """The names of the fields that a save would write; None for all, as of a new row."""
-        loaded = self._loaded
-        if loaded is None or self._state.adding or self._state.db != using:
+        if self._loaded is None or self._state.adding or not self._is_kept_in(using):
             return None
         fields: list[Any] = [field for field in self._meta.concrete_fields if not field.generated]
         if any(field.primary_key and self._is_changed(field.attname) for field in fields):
@@ -86,16 +85,24 @@ class SavesChanges(models.Model):
             changed |= {field.name for field in fields if getattr(field, "auto_now", False)}
         return changed
 
+    def _is_kept_in(self, using: str) -> bool:
+        # What was loaded from a replica is saved to its primary.
+        return using in (self._state.db, router.db_for_write(type(self), instance=self))
+
     def clean(self) -> None:
         super().clean()
         self._refuse_changes(router.db_for_write(type(self), instance=self))
 
-    def _refuse_changes(self, using: str) -> None:
-        # What is deferred was not changed.
-        attributes = [name for name in self.unchangeable if name in vars(self)]
+    def _refuse_changes(self, using: str, names: Collection[str] | None = None) -> None:
+        attributes = [
+            name
+            for name in self.unchangeable
+            # What is deferred was not changed.
+            if name in vars(self) and (names is None or self._field(name).name in names)
+        ]
         stored = self._stored(using, attributes) if attributes else {}
         for attribute, value in stored.items():
-            field: Any = self._meta.get_field(attribute)
+            field = self._field(attribute)
             if value != field.to_python(getattr(self, attribute)):
                 message = _("This cannot be changed. Add a new entry instead.")
                 raise ValidationError({field.name: ValidationError(message, code="read_only")})
@@ -119,6 +126,9 @@ class SavesChanges(models.Model):
             or value != loaded[attribute]
         )
 
+    def _field(self, name: str) -> Any:
+        return self._meta.get_field(name)
+
     def _values(self) -> dict[str, Any]:
         values = vars(self)
         attributes = [field.attname for field in self._meta.concrete_fields]
@@ -136,7 +146,7 @@ class SavesChanges(models.Model):
         elif self._loaded is None:
             return
         else:
-            attributes = {self._meta.get_field(name).attname for name in names}  # type: ignore[union-attr]
+            attributes = {self._field(name).attname for name in names}
             written = {name: value for name, value in self._values().items() if name in attributes}
             self._loaded = {
                 name: value for name, value in self._loaded.items() if name not in attributes
