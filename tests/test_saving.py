@@ -285,7 +285,7 @@ def test_a_row_that_was_loaded_from_a_replica_writes_its_changes_only(
 
 
 def test_named_fields_can_be_written_without_loading_the_row(api_key: APIKey) -> None:
-    APIKey(pk=api_key.pk, name="Other").save(update_fields=["name"])
+    APIKey(pk=api_key.pk, name="Other").save(force_update=True, update_fields=["name"])
     Account(pk=api_key.account_id, name="Other").save(update_fields=["name"])
     assert (APIKey.objects.get().name, Account.objects.get().name) == ("Other", "Other")
     assert APIKey.objects.get().secret == api_key.secret
