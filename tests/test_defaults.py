@@ -283,6 +283,16 @@ def test_of_a_double_click_one_is_saved_and_the_other_refused(
     assert model.objects.filter(name="row-1").count() == 1
 
 
+def test_a_first_account_that_was_overtaken_is_tried_again(make: Any) -> None:
+    def be_overtaken(**kwargs: Any) -> None:
+        pre_save.disconnect(be_overtaken, sender=Account)
+        raise IntegrityError
+
+    pre_save.connect(be_overtaken, sender=Account)
+    make(Account, "1")
+    assert defaults(Account) == ["row-1"]
+
+
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_what_cannot_be_saved_is_not_tried_again(make: Any, model: Any) -> None:
     tries = []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -1036,3 +1037,28 @@ def test_a_secret_typed_into_a_name_is_refused_and_not_shown_again(
 def test_migrations_know_a_name_as_what_stores_it() -> None:
     assert NameField(max_length=9).deconstruct()[1] == "django.db.models.CharField"
     assert SlugNameField().deconstruct()[1:] == ("django.db.models.SlugField", [], {})
+
+
+@isolate_apps("twilio_tokens")
+def test_a_model_may_have_two_secrets(secret: str) -> None:
+    class Two(models.Model):  # noqa: DJ008 - never saved
+        id = models.UUIDField(primary_key=True)
+        sid = SIDField()
+        first = SealedField()
+        second = SealedField()
+
+        class Meta:
+            app_label = "twilio_tokens"
+
+    row = Two(id=uuid4(), sid=sid("SK"), first=secret, second=secret)
+    for name in ("first", "second"):
+        assert isinstance(Two._meta.get_field(name).pre_save(row, True), Sealed)
+
+
+def test_django_6_asks_for_the_parameters_with_the_placeholder(api_key: APIKey) -> None:
+    field = APIKey._meta.get_field("secret")
+    compiler = APIKey.objects.all().query.get_compiler(connection=connection)
+    ask = partial(field.get_placeholder_sql, compiler=compiler, connection=connection)
+    assert [ask(None), ask("text")] == [("NULL", ()), ("%s", ("text",))]
+    assert ask(Value("text"))[0] == "%s"
+    assert field.get_placeholder("text", compiler, connection) == "%s"

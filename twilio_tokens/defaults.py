@@ -47,7 +47,7 @@ class WithDefault(SavesChanges):
         if names == set():
             return
         wanted = self.is_default
-        for is_last_try in (False, True):
+        for is_last_try in (False, True):  # pragma: no branch - it returns or raises
             waited_for = 0
             try:
                 with transaction.atomic(using=using):
