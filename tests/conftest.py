@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import string
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache as django_cache
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, models
 from django.db.models.signals import pre_save
 from rest_framework.test import APIClient
 
@@ -140,6 +140,22 @@ def api(user: User) -> APIClient:
     client = APIClient()
     client.force_login(user)
     return client
+
+
+PREFIXES = {Account: "AC", ChatService: "IS", TwiMLApp: "AP", PushCredential: "CR"}
+
+
+@pytest.fixture
+def make(db: None) -> Callable[..., Any]:
+    """Save a row; its SID and name are made from ``digit``."""
+
+    def save(model: type[models.Model], digit: str, **values: Any) -> Any:
+        if model is not Account:
+            values.setdefault("account", Account.objects.first() or save(Account, "0"))
+        row = {"name": f"row-{digit}", "sid": sid(PREFIXES[model], digit), **values}
+        return model._default_manager.create(**row)
+
+    return save
 
 
 # Why a site cannot issue at all

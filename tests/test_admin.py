@@ -43,7 +43,9 @@ def url(model: Any, page: str, *args: Any) -> str:
 def filled(model: Any, **values: Any) -> dict[str, Any]:
     """What an operator posts to add a row. Its account is the one that is there."""
     data = {"name": "new", "sid": sid(PREFIXES[model], "1")}
-    if model is not Account:
+    if model is Account:
+        data["is_default"] = "on"
+    else:
         data["account"] = Account.objects.values_list("pk", flat=True).first()
     if model is APIKey:
         data |= {"region": "us1", "secret": new_secret(), "is_active": "on"}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
-from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.contrib.auth.models import User
+from django.core.checks import CheckMessage, Error, Tags, Warning, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 
 import twilio_tokens
 from twilio_tokens import conf
-from twilio_tokens.checks import REPORTERS, check_error_reports
+from twilio_tokens.checks import REPORTERS, check_character_sets, check_error_reports
 from twilio_tokens.crypto import generate_key
+from twilio_tokens.models import Account, APIKey
 
 # Django's own checks ask the database what it can.
 pytestmark = pytest.mark.django_db
@@ -201,3 +206,117 @@ def test_before_a_deployment_the_classes_for_error_reports_are_asked_for(setting
 def test_a_site_without_the_admin_needs_none(settings: Any) -> None:
     settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if "admin" not in each]
     assert check_error_reports() == []
+
+
+# Databases
+
+
+class Router:
+    """Keeps what ``is_apart`` says in a database of its own."""
+
+    def __init__(self, is_apart: Callable[[Any], bool], says: str) -> None:
+        self.is_apart = is_apart
+        self.says = says
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "other" if self.says == "write" and self.is_apart(model) else None
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool | None:
+        if self.says == "relation" and self.is_apart(type(first)) != self.is_apart(type(second)):
+            return False
+        return None
+
+    def allow_migrate(
+        self, db: str, app_label: str, model_name: str | None = None, **hints: Any
+    ) -> bool | None:
+        if self.says == "migrate" and "model" in hints and self.is_apart(hints["model"]):
+            return False
+        return None
+
+
+@pytest.mark.parametrize("says", ["write", "relation", "migrate"])
+@pytest.mark.parametrize(
+    ("is_apart", "told"),
+    [
+        (lambda model: model._meta.app_label == "auth", "IssuedToken and its “user” (User)"),
+        (lambda model: model._meta.app_label == "auth", "ChatService and its “groups” (Group)"),
+        (lambda model: model is User, "IssuedToken and its “issued_by” (User)"),
+        (lambda model: model is APIKey, "IssuedToken and its “api_key” (APIKey)"),
+        (lambda model: model is Account, "TwiMLApp and its “account” (Account)"),
+    ],
+)
+def test_a_router_that_splits_what_belongs_together_is_told(
+    settings: Any, is_apart: Callable[[Any], bool], told: str, says: str
+) -> None:
+    settings.DATABASE_ROUTERS = [Router(is_apart, says)]
+    messages = ours()
+    assert {message.id for message in messages} == {"twilio_tokens.E010"}
+    assert any(f"keeps {told} apart" in message.msg for message in messages)
+
+
+class ReplicaRouter:
+    """As Django's documentation shows it."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool | None:
+        return {first._state.db, second._state.db} <= {"default", "replica"}
+
+
+@pytest.mark.parametrize("router", [ReplicaRouter(), Router(lambda model: model is User, "none")])
+def test_a_router_that_splits_nothing_is_not_told(settings: Any, router: Any) -> None:
+    settings.DATABASE_ROUTERS = [router]
+    assert ours() == []
+
+
+def of_databases(**options: Any) -> list[str]:
+    messages = run_checks(tags=[Tags.database], databases=["default"], **options)
+    return [message.id for message in messages if message.id.startswith("twilio_tokens.")]
+
+
+@pytest.mark.django_db
+def test_the_databases_of_the_tests_are_as_they_should_be() -> None:
+    assert of_databases() == []
+
+
+@pytest.mark.parametrize("charset", ["utf8", "utf8mb3", "latin1"])
+def test_a_connection_without_emoji_is_told(monkeypatch: Any, db: None, charset: str) -> None:
+    monkeypatch.setattr(connection, "vendor", "mysql")
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "charset", charset)
+    assert of_databases() == ["twilio_tokens.W006"]
+
+
+@pytest.mark.parametrize(("others", "told"), [(0, []), (1, ["twilio_tokens.W006"])])
+def test_tables_without_emoji_are_counted(
+    monkeypatch: Any, db: None, others: int, told: list[str]
+) -> None:
+    cursor = MagicMock()
+    cursor.return_value.__enter__.return_value.fetchone.return_value = (others,)
+    monkeypatch.setattr(connection, "vendor", "mysql")
+    monkeypatch.setattr(connection, "cursor", cursor)
+    assert [message.id for message in check_character_sets(databases=["default"])] == told
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="Only MariaDB has tables without emoji.")
+@pytest.mark.django_db(transaction=True)
+def test_a_table_without_emoji_is_told_and_takes_what_twilio_says(api_key: APIKey) -> None:
+    table = "ALTER TABLE twilio_tokens_apikey MODIFY check_message longtext CHARACTER SET"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{table} utf8mb3 NOT NULL")
+    assert of_databases() == ["twilio_tokens.W006"]
+    api_key.record_check("refused", "No 😀")
+    assert APIKey.objects.get().check_message == "No ?"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{table} utf8mb4 NOT NULL")
+    assert of_databases() == []
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="It is about SQLite.")
+def test_an_sqlite_that_is_set_up_for_one_user_is_told_before_deployment(monkeypatch: Any) -> None:
+    assert of_databases(include_deployment_checks=True) == ["twilio_tokens.W007"]
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", "IMMEDIATE")
+    assert of_databases(include_deployment_checks=True) == []

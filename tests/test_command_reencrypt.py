@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import models
 from django.db.models.signals import post_init
 
 from twilio_tokens.crypto import Sealed, generate_key, load_key_ring, seal
@@ -115,25 +116,93 @@ def test_unreadable_rows_are_skipped_and_counted_wherever_they_stand(
     assert (texts()[0] == before[0]) is dry_run
 
 
-@pytest.fixture
-def saved_meanwhile(api_key: APIKey) -> Iterator[Sealed]:
-    """Another process saves another secret just after the command has read the row."""
-    other = seal(new_secret(), ring=load_key_ring(), row=api_key.pk, sid=api_key.sid)
+def saved_meanwhile(ring: Any, times: int) -> Callable[..., None]:
+    """Another process, that has an older key ring, saves secrets between reading and writing."""
+    left = [times]
 
-    def save_other(instance: APIKey, **kwargs: Any) -> None:
-        APIKey.objects.filter(pk=instance.pk).update(secret=other)
+    def save(instance: APIKey, **kwargs: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            other = seal(new_secret(), ring=ring, row=instance.pk, sid=instance.sid)
+            APIKey.objects.filter(pk=instance.pk).update(secret=other)
 
-    post_init.connect(save_other, sender=APIKey)
-    yield other
-    post_init.disconnect(save_other, sender=APIKey)
+    return save
 
 
-def test_a_secret_that_was_saved_meanwhile_stays(
-    run: Any, saved_meanwhile: Sealed, key_ring: list[str], settings: Any
+@pytest.mark.parametrize(
+    ("times", "counts", "status"),
+    [
+        (1, {"encrypted again": 1}, 0),
+        (3, {"encrypted again": 1}, 0),
+        (1_000, {"changed meanwhile": 1}, 1),
+    ],
+)
+def test_a_secret_that_was_saved_meanwhile_is_encrypted_too(
+    run: Any,
+    api_key: APIKey,
+    key_ring: list[str],
+    settings: Any,
+    times: int,
+    counts: dict[str, int],
+    status: int,
+) -> None:
+    old_ring = load_key_ring()
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
+    save = saved_meanwhile(old_ring, times)
+    post_init.connect(save, sender=APIKey)
+    outcome = run()
+    post_init.disconnect(save, sender=APIKey)
+    assert outcome[:2] == (counts, status)
+    assert ("are still being saved under one of them" in outcome[2]) is bool(status)
+    is_new = APIKey.objects.get().secret.key_id == load_key_ring().newest_id
+    assert is_new is (status == 0)
+
+
+def test_a_key_that_was_deleted_meanwhile_is_no_failure(
+    run: Any, api_key: APIKey, key_ring: list[str], settings: Any
 ) -> None:
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
-    assert run() == ({"changed meanwhile": 1}, 0, "")
-    assert texts() == [saved_meanwhile.text]
+
+    def delete(instance: APIKey, **kwargs: Any) -> None:
+        post_init.disconnect(delete, sender=APIKey)
+        APIKey.objects.filter(pk=instance.pk).delete()
+
+    post_init.connect(delete, sender=APIKey)
+    assert run() == ({}, 0, "")
+
+
+def test_after_it_was_killed_half_way_it_is_run_again(
+    run: Any, account: Account, key_ring: list[str], settings: Any
+) -> None:
+    for digit in "123":
+        add_key(account, digit, new_secret())
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
+
+    def kill(instance: APIKey, **kwargs: Any) -> None:
+        if instance.name == "2":
+            raise KeyboardInterrupt
+
+    post_init.connect(kill, sender=APIKey)
+    with pytest.raises(KeyboardInterrupt):
+        call_command("twilio_reencrypt")
+    post_init.disconnect(kill, sender=APIKey)
+    assert run() == ({"encrypted again": 2, "already new": 1}, 0, "")
+
+
+class ReadsGoToAReplica:
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
+        return "replica"  # nothing can be read there
+
+    def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
+        return "default"
+
+
+def test_a_replica_is_not_asked(
+    run: Any, api_key: APIKey, key_ring: list[str], settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
+    settings.DATABASE_ROUTERS = [ReadsGoToAReplica()]
+    assert run() == ({"encrypted again": 1}, 0, "")
 
 
 @pytest.mark.parametrize(

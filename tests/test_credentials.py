@@ -9,14 +9,22 @@ from typing import Any
 import jwt
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core import serializers
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from tests.conftest import add_key, sid
+from tests.conftest import add_key, new_secret, sid
 from tests.site.grants import Sync
-from tests.site.models import SyncService
+from tests.site.models import (
+    BilledKey,
+    BilledService,
+    Invitation,
+    InvitedService,
+    OwnKey,
+    SyncService,
+)
 from twilio_tokens.credentials import CACHE_SIZE, CredentialCache, Credentials, cache
 from twilio_tokens.exceptions import NotConfigured, TwilioTokensError
 from twilio_tokens.grants import Chat, Grant
@@ -217,6 +225,33 @@ def restrict_service(service: ChatService) -> None:
     service.groups.add(Group.objects.create(name="staff"))
 
 
+def deactivate_key_by_its_proxy(service: ChatService) -> None:
+    key = OwnKey.objects.get()
+    key.is_active = False
+    key.save()
+
+
+def delete_key_by_its_proxy(service: ChatService) -> None:
+    OwnKey.objects.get().delete()
+
+
+def add_newer_key_of_a_child_model(service: ChatService) -> None:
+    values = {"name": "Billed", "sid": sid("SK", "1"), "region": "us1", "secret": new_secret()}
+    BilledKey.objects.create(account=service.account, cost_centre="1", **values)
+
+
+def add_default_service_of_a_child_model(service: ChatService) -> None:
+    BilledService.objects.create(
+        account=service.account, name="billed", sid=sid("IS", "1"), is_default=True, cost_centre="1"
+    )
+
+
+def load_a_fixture(service: ChatService) -> None:
+    service.sid = sid("IS", "2")
+    (row,) = serializers.deserialize("json", serializers.serialize("json", [service]))
+    row.save()
+
+
 changes = pytest.mark.parametrize(
     ("change", "then"),
     [
@@ -228,6 +263,11 @@ changes = pytest.mark.parametrize(
         (change_service, (sid("AC"), sid("SK"), sid("IS", "2"))),
         (delete_service, "not_configured"),
         (restrict_service, "does_not_exist"),
+        (deactivate_key_by_its_proxy, "not_configured"),
+        (delete_key_by_its_proxy, "not_configured"),
+        (add_newer_key_of_a_child_model, (sid("AC"), sid("SK", "1"), sid("IS"))),
+        (add_default_service_of_a_child_model, (sid("AC"), sid("SK"), sid("IS", "1"))),
+        (load_a_fixture, (sid("AC"), sid("SK"), sid("IS", "2"))),
     ],
 )
 
@@ -296,6 +336,37 @@ def test_the_resources_of_a_sites_own_grant_are_remembered_as_well(
     assert not captured.captured_queries
     service.groups.add(Group.objects.create(name="staff"))
     assert serves(user, Sync("docs")) == "does_not_exist"
+
+
+def test_a_group_that_is_deleted_is_forgotten(warm: ChatService, user: User) -> None:
+    staff = Group.objects.create(name="staff")
+    warm.groups.add(staff)
+    assert serves(user) == "does_not_exist"
+    staff.delete()
+    # As it was found before: without groups everybody may.
+    assert Credentials(user).find(ChatService, "support") == warm
+
+
+def test_a_sites_own_way_of_letting_groups_in_is_seen_at_once(
+    warm: ChatService, user: User
+) -> None:
+    service = InvitedService.objects.create(
+        account=warm.account, name="backstage", sid=sid("IS", "3")
+    )
+    assert Credentials(user).find(InvitedService, "backstage") == service
+    staff = Group.objects.create(name="staff")
+    invitation = Invitation.objects.create(service=service, group=staff)
+    assert Credentials(user).find(InvitedService, "backstage") is None
+    invitation.delete()
+    assert Credentials(user).find(InvitedService, "backstage") == service
+
+
+def test_what_sends_no_signal_is_seen_when_the_cache_is_cleared(
+    warm: ChatService, user: User
+) -> None:
+    ChatService.objects.update(sid=sid("IS", "2"))
+    cache.clear()
+    assert serves(user) == (sid("AC"), sid("SK"), sid("IS", "2"))
 
 
 def test_memberships_are_asked_for_in_each_request(warm: ChatService, user: User) -> None:

@@ -38,6 +38,8 @@ ARGUMENTS = {
     "NotConfigured": (("canary",), {}),
     "SecretUnavailable": (("canary",), {}),
     "AuditUnavailable": (("canary",), {}),
+    "ThrottleUnavailable": (("canary",), {}),
+    "SettingError": (("canary",), {}),
     "EncryptionKeyError": (({1: "canary"},), {}),
 }
 

@@ -1,26 +1,37 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django import forms
+from django.contrib.auth.models import User
+from django.core import serializers as serializers_of_django
 from django.core.exceptions import FieldError, ValidationError
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models.functions import Cast, Length
+from django.db.models import Case, ExpressionWrapper, F, Subquery, Value, When
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast, Coalesce, Concat, Length, Upper
+from django.db.models.signals import post_save, pre_save
 from django.forms.models import model_to_dict
+from django.test import Client
 from django.test.utils import isolate_apps, register_lookup
 from rest_framework import serializers
+from rest_framework.test import APIClient
 
+from tests.site.models import BilledKey, OwnKey, Webhook
 from twilio_tokens import sids
-from twilio_tokens.crypto import Sealed, generate_key, load_key_ring, unseal
+from twilio_tokens.crypto import Sealed, generate_key, load_key_ring, seal, unseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
-from twilio_tokens.fields import SealedField, SealedInput, SIDField
-from twilio_tokens.models import Account, APIKey
+from twilio_tokens.fields import NameField, SealedField, SealedInput, SIDField, SlugNameField
+from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken
 
 from .conftest import error_report, new_secret, sid
 
@@ -103,12 +114,9 @@ def test_a_row_whose_id_is_given_as_text_opens(account: Account, secret: str) ->
     assert opened(key) == secret
 
 
-def test_text_is_plaintext_whatever_it_looks_like(account: Account, api_key: APIKey) -> None:
-    looks_sealed = api_key.secret.text
-    key = new_key(account, secret=looks_sealed)
-    key.save()
-    assert stored_text(key) != looks_sealed
-    assert opened(key) == looks_sealed
+def test_ciphertext_typed_in_as_a_secret_is_refused(account: Account, api_key: APIKey) -> None:
+    with pytest.raises(ValidationError, match="in the encrypted form"):
+        new_key(account, secret=api_key.secret.text).save()
 
 
 def test_a_copied_ciphertext_does_not_open(account: Account, api_key: APIKey) -> None:
@@ -170,6 +178,162 @@ def test_a_damaged_row_loads_saves_unchanged_and_can_be_mended(api_key: APIKey, 
     key.secret = mended = new_secret()
     key.save()
     assert opened(key) == mended
+
+
+@pytest.fixture
+def nullable_column(transactional_db: None) -> Iterator[None]:
+    """The table as somebody has changed it."""
+    field = APIKey._meta.get_field("secret")
+    nullable = SealedField(null=True)
+    nullable.set_attributes_from_name("secret")
+    nullable.model = APIKey
+
+    def alter(old: models.Field, new: models.Field) -> None:
+        with connection.schema_editor() as editor:
+            editor.alter_field(APIKey, old, new)
+
+    alter(field, nullable)
+    yield
+    APIKey.objects.all().delete()
+    alter(nullable, field)
+
+
+@pytest.mark.usefixtures("nullable_column")
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        pytest.param(
+            b"\x00\xff",
+            marks=pytest.mark.skipif(
+                connection.vendor != "sqlite", reason="Other databases refuse other types."
+            ),
+        ),
+        7,
+        "",
+        "tt1:0123456789ab:" + "A" * 200_000,
+    ],
+)
+def test_with_anything_else_for_a_secret_the_site_lives_on_and_the_row_can_be_mended(
+    api_key: APIKey, api: APIClient, admin_client: Client, user: User, value: Any
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE twilio_tokens_apikey SET secret = %s", [value])
+    assert isinstance(APIKey.objects.get().secret, Sealed)
+    for secret in (APIKey.objects.only("name").get().secret, *APIKey.objects.defer("name")):
+        assert secret
+    response = api.post("/twilio/tokens/video/")
+    assert (response.status_code, response.json()["code"]) == (503, "secret_unavailable")
+    for page in ("", f"{api_key.pk}/change/"):
+        assert (
+            "secret unreadable"
+            in admin_client.get(f"/admin/twilio_tokens/apikey/{page}").content.decode()
+        )
+    call_command("dumpdata", "twilio_tokens", stdout=StringIO())
+    with pytest.raises(CommandError, match="some secrets do not open"):
+        call_command("twilio_reencrypt", stdout=StringIO(), stderr=StringIO())
+    key = APIKey.objects.get()
+    key.name = "Other"
+    key.save()
+    assert APIKey.objects.filter(secret__isnull=value is None).get().name == "Other"
+    key.secret = new_secret()
+    key.save()
+    assert api.post("/twilio/tokens/video/").status_code == 201
+    IssuedToken.objects.all().delete()
+
+
+# What is sealed before others see it
+
+
+@pytest.fixture(params=["of every model", "of this model"])
+def overheard(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """What receivers of signals, and the apps that keep a history with them, find in a row."""
+    heard: list[str] = []
+
+    def listen(sender: Any, instance: models.Model, **kwargs: Any) -> None:
+        heard.extend(map(repr, vars(instance).values()))
+        heard.append(serializers_of_django.serialize("json", [instance]))
+
+    senders = [None] if request.param == "of every model" else [APIKey, OwnKey, BilledKey, Webhook]
+    for sender in senders:
+        for signal in (pre_save, post_save):
+            signal.connect(listen, sender=sender)
+    yield heard
+    for sender in senders:
+        for signal in (pre_save, post_save):
+            signal.disconnect(listen, sender=sender)
+
+
+def save_new(model: type[models.Model], **values: Any) -> Any:
+    row = model(**values)
+    row.save()
+    return row
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        save_new,
+        lambda model, **values: model._default_manager.create(**values),
+        lambda model, **values: model._base_manager.create(**values),
+        lambda model, **values: model._default_manager.get_or_create(
+            sid=values.pop("sid"), defaults=values
+        )[0],
+        lambda model, **values: model._default_manager.update_or_create(
+            sid=values.pop("sid"), defaults=values
+        )[0],
+    ],
+    ids=["save", "create", "base manager", "get_or_create", "update_or_create"],
+)
+@pytest.mark.parametrize("model", [APIKey, OwnKey, BilledKey, Webhook])
+def test_no_receiver_of_signals_sees_the_plaintext_of_a_new_row(
+    account: Account, overheard: list[str], secret: str, model: Any, create: Any
+) -> None:
+    values = {"sid": sid("SK", "1"), "secret": secret}
+    if model is Webhook:
+        values["id"] = uuid4()
+    else:
+        values |= {"account": account, "name": "New", "region": "us1"}
+    row = create(model, **values)
+    assert unseal(row.secret, row=row.id, sid=row.sid) == secret
+    assert overheard
+    assert secret not in str(overheard)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda key: key.save(),
+        lambda key: key.save(update_fields=["secret"]),
+        lambda key: key.save(update_fields=["name"]),
+        lambda key: key.save_base(),
+        lambda key: async_to_sync(key.asave)(),
+    ],
+    ids=["save", "the secret", "another field", "save_base", "asave"],
+)
+@pytest.mark.parametrize("model", [APIKey, OwnKey])
+def test_no_receiver_of_signals_sees_the_plaintext_of_a_changed_row(
+    api_key: APIKey, overheard: list[str], model: Any, save: Any
+) -> None:
+    canary = new_secret()
+    key = model.objects.get()
+    key.secret = canary
+    save(key)
+    assert overheard
+    assert canary not in str(overheard)
+    key.save()
+    assert opened(key) == canary
+
+
+def test_no_receiver_of_signals_sees_the_plaintext_of_a_fixture(
+    api_key: APIKey, overheard: list[str]
+) -> None:
+    canary = new_secret()
+    dump = serializers_of_django.serialize("json", [api_key])
+    (row,) = serializers_of_django.deserialize("json", dump.replace(api_key.secret.text, canary))
+    with pytest.raises(TypeError, match="takes plaintext only through save"):
+        row.save()
+    assert canary not in str(overheard)
 
 
 # What a SealedField refuses
@@ -262,6 +426,265 @@ def test_plaintext_is_refused_where_nothing_would_seal_it_and_not_echoed(
     assert canary not in str(caught.value)
     assert canary not in error_report(caught.value, of="twilio_tokens")
     assert stored_text(api_key) == before
+
+
+EXPRESSIONS = {
+    "Value": Value,
+    "Value of a field": lambda text: Value(text, output_field=APIKey._meta.get_field("secret")),
+    "Concat": lambda text: Concat(Value(text[:9]), Value(text[9:])),
+    "Case": lambda text: Case(When(name="none", then=F("secret")), default=Value(text)),
+    "When": lambda text: Case(When(pk__isnull=False, then=Value(text)), default=F("secret")),
+    "Coalesce": lambda text: Coalesce(F("secret"), Value(text)),
+    "Cast": lambda text: Cast(Value(text), SealedField()),
+    "wrapped": lambda text: ExpressionWrapper(Value(text), SealedField()),
+    "another column": lambda text: F("name"),
+    "Subquery": lambda text: Subquery(Account.objects.values("name")[:1]),
+    "RawSQL": lambda text: RawSQL("%s", [text]),
+    "Func": lambda text: Upper(Value(text)),
+    "list": lambda text: Value([text]),
+    "bytes": lambda text: Value(text.encode()),
+}
+
+
+USES = {
+    "update": lambda key, text: APIKey.objects.update(secret=text),
+    "save": lambda key, text: setattr(key, "secret", text) or key.save(),
+    "annotation": lambda key, text: APIKey.objects.annotate(other=text).update(secret=F("other")),
+    "proxy": lambda key, text: OwnKey._base_manager.update(secret=text),
+    "child": lambda key, text: BilledKey.objects.update(secret=text),
+    "update_fields": lambda key, text: (
+        setattr(key, "secret", text) or key.save(update_fields=["name"])
+    ),
+    "raw save": lambda key, text: setattr(key, "secret", text) or key.save_base(raw=True),
+    "bulk_update": lambda key, text: (
+        setattr(key, "secret", text) or APIKey.objects.bulk_update([key], ["secret"])
+    ),
+    "insert": lambda key, text: new_key(key.account, secret=text).save(),
+    "bulk_create": lambda key, text: APIKey._base_manager.bulk_create(
+        [new_key(key.account, secret=text)]
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "use"),
+    [
+        *((expression, use) for expression in EXPRESSIONS for use in ("update", "save")),
+        *(("Value", use) for use in USES),
+    ],
+)
+def test_an_expression_that_could_carry_plaintext_is_refused_and_not_echoed(
+    api_key: APIKey, expression: str, use: str
+) -> None:
+    before, canary = stored_text(api_key), new_secret()
+    Account.objects.update(name=canary)
+    APIKey.objects.update(name=canary)
+    BilledKey(apikey_ptr=api_key, cost_centre="1").save_base(raw=True)
+    refused = pytest.raises(TypeError, match="takes plaintext only through save")
+    with refused as caught, transaction.atomic():
+        USES[use](api_key, EXPRESSIONS[expression](canary))
+    assert canary not in str(caught.value)
+    assert canary not in error_report(caught.value, of="twilio_tokens")
+    assert stored_text(api_key) == before
+
+
+def test_no_receiver_of_signals_sees_an_expression(api_key: APIKey, overheard: list[str]) -> None:
+    canary = new_secret()
+    api_key.secret = Value(canary)
+    with pytest.raises(TypeError):
+        api_key.save()
+    assert canary not in str(overheard)
+
+
+@pytest.mark.parametrize("expression", [F("secret"), Case(When(name="Key", then=F("secret")))])
+def test_a_reference_to_the_column_itself_passes(
+    api_key: APIKey, secret: str, expression: Any
+) -> None:
+    assert APIKey.objects.update(secret=expression) == 1
+    assert opened(api_key) == secret
+
+
+def test_a_row_may_refer_to_its_own_secret(api_key: APIKey, secret: str) -> None:
+    api_key.secret, api_key.name = F("secret"), "Other"
+    api_key.save()
+    assert APIKey.objects.get().name == "Other"
+    assert opened(api_key) == secret
+
+
+def test_bulk_update_stores_ciphertext(api_key: APIKey, account: Account) -> None:
+    first, second = new_secret(), new_secret()
+    other = new_key(account, secret=second)
+    other.save()
+    keys = [api_key, other]
+    texts = [seal(first, ring=load_key_ring(), row=key.id, sid=key.sid) for key in keys]
+    for key, text in zip(keys, texts, strict=True):
+        key.secret = text
+    assert APIKey.objects.bulk_update(keys, ["secret", "name"]) == 2
+    assert [opened(key) for key in keys] == [first, first]
+
+
+# A ciphertext opens only in the row that it was made for
+
+
+upserts = pytest.mark.skipif(
+    not connection.features.supports_update_conflicts_with_target,
+    reason="MariaDB is not told which conflict is meant.",
+)
+
+
+@pytest.mark.parametrize(
+    ("unique_fields", "update_fields"),
+    [
+        pytest.param(["sid"], ["secret"], marks=upserts),
+        pytest.param(["sid"], ["secret", "name", "sid"], marks=upserts),
+        pytest.param(["pk"], ["secret"], marks=upserts),
+        pytest.param(["id"], ["name", "sid"], marks=upserts),
+        pytest.param(
+            None,
+            ["secret", "sid"],
+            marks=pytest.mark.skipif(
+                connection.features.supports_update_conflicts_with_target,
+                reason="These databases must be told which conflict is meant.",
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("manager", ["objects", "base manager", "related", "proxy", "async"])
+def test_an_upsert_that_could_put_a_secret_into_another_row_is_refused(
+    api_key: APIKey, secret: str, unique_fields: Any, update_fields: list[str], manager: str
+) -> None:
+    bulk_create = {
+        "objects": APIKey.objects.bulk_create,
+        "base manager": APIKey._base_manager.bulk_create,
+        "related": api_key.account.api_keys.bulk_create,
+        "proxy": OwnKey.objects.bulk_create,
+        "async": lambda *args, **kwargs: async_to_sync(upsert)(*args, **kwargs),
+    }[manager]
+
+    async def upsert(*args: Any, **kwargs: Any) -> Any:
+        return await APIKey.objects.abulk_create(*args, **kwargs)
+
+    rows = [
+        new_key(api_key.account, sid=text, secret=new_secret())
+        for text in (sid("SK", "1"), api_key.sid)
+    ]
+    with pytest.raises(TypeError, match="not encrypted for"), transaction.atomic():
+        bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=unique_fields,
+            update_fields=update_fields,
+            batch_size=1,
+        )
+    assert APIKey.objects.count() == 1
+    assert opened(api_key) == secret
+
+
+@pytest.mark.parametrize(
+    ("unique_fields", "update_fields", "is_replaced"),
+    [(["sid"], ["name"], False), (["id"], ["secret", "sid", "name"], True)],
+)
+def test_another_upsert_passes(
+    api_key: APIKey, secret: str, unique_fields: Any, update_fields: Any, is_replaced: bool
+) -> None:
+    if not connection.features.supports_update_conflicts_with_target:
+        unique_fields, update_fields, is_replaced = None, ["name"], False
+    row_id = api_key.id if is_replaced else uuid4()
+    canary = new_secret()
+    row = new_key(api_key.account, id=row_id, sid=api_key.sid, secret=canary)
+    APIKey.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=unique_fields, update_fields=update_fields
+    )
+    assert APIKey.objects.get().name == "New"
+    assert opened(api_key) == (canary if is_replaced else secret)
+
+
+def test_an_ignored_conflict_leaves_the_row_as_it_is(api_key: APIKey, secret: str) -> None:
+    row = new_key(api_key.account, sid=api_key.sid, secret=new_secret())
+    APIKey.objects.bulk_create([row], ignore_conflicts=True)
+    assert opened(api_key) == secret
+
+
+def copy_with_new_id(key: APIKey) -> None:
+    key.id, key.sid = uuid4(), sid("SK", "2")
+    key._state.adding = True
+    key.save()
+
+
+def copy_without_id(key: APIKey) -> None:
+    key.pk, key.sid = None, sid("SK", "2")
+    key.save()
+
+
+def take_over_a_secret(key: APIKey) -> None:
+    new_key(key.account, secret=key.secret).save()
+
+
+def take_over_a_secret_in_bulk(key: APIKey) -> None:
+    APIKey.objects.bulk_create([new_key(key.account, secret=key.secret)])
+
+
+def exchange_the_secret(key: APIKey) -> None:
+    other = new_key(key.account, secret=new_secret())
+    other.save()
+    key.secret = other.secret
+    key.save()
+
+
+def change_the_sid(key: APIKey) -> None:
+    key.sid = sid("SK", "2")
+    key.save()
+
+
+def change_the_sid_with_a_new_secret(key: APIKey) -> None:
+    key.sid, key.secret = sid("SK", "2"), new_secret()
+    key.save(update_fields=["secret"])
+
+
+def write_over_a_row(key: APIKey) -> None:
+    new_key(key.account, id=key.id, secret=new_secret()).save(update_fields=["secret"])
+
+
+def force_over_a_row(key: APIKey) -> None:
+    new_key(key.account, id=key.id, secret=new_secret()).save(force_update=True)
+
+
+def insert_over_a_row(key: APIKey) -> None:
+    new_key(key.account, id=key.id, secret=new_secret()).save()
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+@pytest.mark.parametrize(
+    "do",
+    [
+        copy_with_new_id,
+        copy_without_id,
+        take_over_a_secret,
+        take_over_a_secret_in_bulk,
+        exchange_the_secret,
+        change_the_sid,
+        change_the_sid_with_a_new_secret,
+        write_over_a_row,
+        force_over_a_row,
+        insert_over_a_row,
+    ],
+)
+def test_no_save_leaves_a_secret_that_does_not_open(
+    api_key: APIKey, secret: str, do: Any, is_loaded: bool
+) -> None:
+    key = APIKey.objects.get() if is_loaded else api_key
+    with pytest.raises((ValidationError, ValueError, IntegrityError)), transaction.atomic():
+        do(key)
+    assert [unseal(key.secret, row=key.id, sid=key.sid) for key in APIKey.objects.all()] == [secret]
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_a_copy_with_a_secret_of_its_own_is_saved(api_key: APIKey, is_loaded: bool) -> None:
+    key = APIKey.objects.get() if is_loaded else api_key
+    key.secret = canary = new_secret()
+    copy_with_new_id(key)
+    assert APIKey.objects.count() == 2
+    assert opened(key) == canary
 
 
 def test_a_well_formed_ciphertext_passes_where_nothing_would_seal_it(
@@ -371,12 +794,14 @@ def test_dumpdata_carries_ciphertext_only_and_loads_back(
     api_key: APIKey, secret: str, tmp_path: Path, form: str
 ) -> None:
     fixture = tmp_path / f"dump.{form}"
-    call_command("dumpdata", "twilio_tokens", format=form, output=str(fixture), verbosity=0)
+    BilledKey(apikey_ptr=api_key, cost_centre="1").save_base(raw=True)
+    call_command("dumpdata", "twilio_tokens", "site", format=form, output=str(fixture), verbosity=0)
     assert secret not in fixture.read_text()
     assert api_key.secret.text in fixture.read_text()
     api_key.account.delete()
     call_command("loaddata", str(fixture), verbosity=0)
     assert APIKey.objects.get() == api_key
+    assert OwnKey.objects.get().pk == BilledKey.objects.get().pk
     assert opened(api_key) == secret
 
 
@@ -579,3 +1004,61 @@ def test_a_secret_typed_into_the_sid_field_is_not_shown_again(db: None, prefix: 
 
 def test_an_unbound_form_shows_the_stored_sid(api_key: APIKey) -> None:
     assert f'value="{api_key.sid}"' in KeyForm(instance=api_key).as_p()
+
+
+# Names
+
+
+class ServiceForm(forms.ModelForm):
+    class Meta:
+        model = ChatService
+        fields = ("name",)
+
+
+class AccountForm(forms.ModelForm):
+    class Meta:
+        model = Account
+        fields = ("name",)
+
+
+@pytest.mark.parametrize("form_class", [KeyForm, AccountForm, ServiceForm])
+def test_a_secret_typed_into_a_name_is_refused_and_not_shown_again(
+    db: None, secret: str, form_class: Any
+) -> None:
+    form = form_class({"name": secret})
+    assert form.errors["name"] == [
+        "This looks like a secret. Names are shown to everyone who can see this page, so choose "
+        "another."
+    ]
+    assert secret not in form.as_p() + form.errors.as_json()
+    assert 'value="main-1"' in form_class({"name": "main-1"}).as_p()
+
+
+def test_migrations_know_a_name_as_what_stores_it() -> None:
+    assert NameField(max_length=9).deconstruct()[1] == "django.db.models.CharField"
+    assert SlugNameField().deconstruct()[1:] == ("django.db.models.SlugField", [], {})
+
+
+@isolate_apps("twilio_tokens")
+def test_a_model_may_have_two_secrets(secret: str) -> None:
+    class Two(models.Model):  # noqa: DJ008 - never saved
+        id = models.UUIDField(primary_key=True)
+        sid = SIDField()
+        first = SealedField()
+        second = SealedField()
+
+        class Meta:
+            app_label = "twilio_tokens"
+
+    row = Two(id=uuid4(), sid=sid("SK"), first=secret, second=secret)
+    for name in ("first", "second"):
+        assert isinstance(Two._meta.get_field(name).pre_save(row, True), Sealed)
+
+
+def test_django_6_asks_for_the_parameters_with_the_placeholder(api_key: APIKey) -> None:
+    field = APIKey._meta.get_field("secret")
+    compiler = APIKey.objects.all().query.get_compiler(connection=connection)
+    ask = partial(field.get_placeholder_sql, compiler=compiler, connection=connection)
+    assert [ask(None), ask("text")] == [("NULL", ()), ("%s", ("text",))]
+    assert ask(Value("text"))[0] == "%s"
+    assert field.get_placeholder("text", compiler, connection) == "%s"

@@ -8,4 +8,6 @@ class TwilioTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
+        from . import checks, credentials  # noqa: F401
+
+        credentials.watch_models()

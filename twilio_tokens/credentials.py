@@ -2,7 +2,9 @@
 
 The cache holds rows as the database has them, so secrets sealed. A change is seen at once by
 the transaction that makes it, from its commit on by the whole process, and by other
-processes within ``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``.
+processes within ``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``. What sends no signals
+(``update()``, ``bulk_create()``, ``bulk_update()``, SQL) is seen within that time, too, or after
+``cache.clear()``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from django.apps import apps
+from django.contrib.auth.models import Group
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
@@ -87,20 +91,25 @@ def _connection() -> BaseDatabaseWrapper:
 
 
 cache = CredentialCache()
-_watched: set[type[models.Model]] = set()
 
 
-def _watch(model: type[models.Model]) -> None:
-    if model not in _watched:
-        for signal in (post_save, post_delete):
-            signal.connect(cache.clear_on_commit, sender=model)
+def watch_models() -> None:
+    """Clear the cache whenever Django tells that what it may hold was changed.
+
+    Signals name the class that was saved: a proxy, or a child model, is another class.
+    """
+    for model in apps.get_models():
+        if issubclass(model, (Account, APIKey, Resource, Group)):
+            _clear_when_saved(model)
         if issubclass(model, RestrictedResource):
-            m2m_changed.connect(cache.clear_on_commit, sender=model.groups.through)
-        _watched.add(model)
+            through = model.groups.through
+            m2m_changed.connect(cache.clear_on_commit, sender=through)
+            _clear_when_saved(through)
 
 
-_watch(Account)
-_watch(APIKey)
+def _clear_when_saved(model: type[models.Model]) -> None:
+    for signal in (post_save, post_delete):
+        signal.connect(cache.clear_on_commit, sender=model)
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,6 @@ class Credentials:
         """The resource of that name, or None where there is none that this user may know of."""
         if not _NAME.fullmatch(name):
             return None
-        _watch(model)
         entry = self._cached((model, "name", name), lambda: _load(model, name=name))
         # MariaDB compares without case.
         if entry is None or entry.resource.name != name or not self._permits(entry):
@@ -170,7 +178,6 @@ class Credentials:
 
     def default(self, model: type[Resource], account: Account) -> tuple[Any | None, bool]:
         """The account's default, and whether this user may use it."""
-        _watch(model)
         entry = self._cached(
             (model, "default", account.pk),
             lambda: _load(model, account_id=account.pk, is_default=True),

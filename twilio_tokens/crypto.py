@@ -84,7 +84,7 @@ class KeyRing:
     def newest_id(self) -> str:
         return self._keys[0].id
 
-    def __contains__(self, key_id: str) -> bool:
+    def __contains__(self, key_id: str | None) -> bool:
         return any(key.id == key_id for key in self._keys)
 
     def __getitem__(self, key_id: str) -> AESGCM:
@@ -157,6 +157,17 @@ def matches(sealed: Sealed, plaintext: str, *, row: UUID, sid: str) -> bool:
         return hmac.compare_digest(unseal(sealed, row=row, sid=sid).encode(), plaintext.encode())
     except SecretUnavailable:
         return False
+
+
+def is_of_another_row(sealed: Sealed, *, row: UUID, sid: str) -> bool:
+    """Whether ``sealed`` does not open though its encryption key is there."""
+    try:
+        unseal(sealed, row=row, sid=sid)
+    except EncryptionKeyError:
+        return False
+    except SecretUnavailable:
+        return sealed.key_id in load_key_ring()
+    return False
 
 
 def reseal(sealed: Sealed, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +11,64 @@ from django import forms
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import Col
+from django.db.models.functions import Cast
+from django.db.models.signals import pre_save
+from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 
 from . import crypto, sids
 from .crypto import Sealed
 from .exceptions import EncryptionKeyError
+
+
+class NameInput(forms.TextInput):
+    """Does not show a secret again that was typed into it by mistake."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"class": "vTextField", **(attrs or {})})
+
+    def format_value(self, value: Any) -> str | None:
+        text = super().format_value(value)
+        return None if text is None or sids.holds_secret(text) else text
+
+
+def validate_name(value: str) -> None:
+    if sids.holds_secret(value):
+        raise ValidationError(
+            _(
+                "This looks like a secret. Names are shown to everyone who can see this page, so "
+                "choose another."
+            ),
+            code="secret",
+        )
+
+
+class NameField(models.CharField):  # type: ignore[type-arg]
+    """Refuses what looks like a secret. Migrations know it as the field that it is based on."""
+
+    default_validators = [validate_name]
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{**kwargs, "widget": NameInput})
+
+
+class SlugNameField(models.SlugField):  # type: ignore[type-arg]
+    """A ``NameField`` that clients use."""
+
+    default_validators = [*models.SlugField.default_validators, validate_name]
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.SlugField", args, kwargs
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{**kwargs, "widget": NameInput})
 
 
 class SIDInput(forms.TextInput):
@@ -108,8 +163,9 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     """Takes plaintext (``str``), stores and yields ciphertext (``Sealed``).
 
     ``row`` and ``sid`` name the attributes of the row that the ciphertext is bound to; both
-    must be set before the row is saved. Plaintext is sealed in ``pre_save``: what goes round
-    it (``update()``, ``bulk_update()``, fixtures) may carry ciphertext only.
+    must be set before the row is saved. Plaintext is sealed by ``save()``, before any signal
+    is sent, and by ``bulk_create()``. What goes round them (``update()``, ``bulk_update()``,
+    fixtures) may carry ciphertext only, or refer to the column itself.
     """
 
     description = _("A secret, stored encrypted")
@@ -134,20 +190,48 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
             for option in refused
         ]
 
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = False
+    ) -> None:
+        super().contribute_to_class(cls, name, private_only)
+        if not hasattr(cls.save_base, "seals"):
+            cls.save_base = _sealing(cls.save_base)  # type: ignore[method-assign]
+
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Sealed | None:
-        return None if value is None else Sealed(value)
+        # SQLite stores values of any type in a column of text: those do not open.
+        return None if value is None else Sealed(value if isinstance(value, str) else "")
 
     def to_python(self, value: Any) -> Any:
         # Text stays plaintext whatever it looks like; only the type decides.
         return value.strip() if isinstance(value, str) else value
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        if isinstance(getattr(model_instance, self.attname), str):
+        self.seal_in(model_instance)
+        return getattr(model_instance, self.attname)
+
+    def seal_in(self, model_instance: models.Model) -> None:
+        """Put ciphertext in the place of the row's plaintext; refuse what may hide plaintext."""
+        # What is deferred is not there, and stays as it is.
+        kind = type(vars(model_instance).get(self.attname))
+        if issubclass(kind, str):
             ring = crypto.load_key_ring()
             problem = self._seal_in(model_instance, ring, *self._bound_to(model_instance))
             if problem is not None:
                 raise ValidationError({self.name: problem})
-        return getattr(model_instance, self.attname)
+        elif not (issubclass(kind, (Sealed, type(None))) or self._refers_to_itself(model_instance)):
+            raise self._refusal()
+
+    def is_of_another_row(self, model_instance: models.Model) -> bool:
+        """Whether the row holds a ciphertext that does not open in it, as a copied row does."""
+        sealed = vars(model_instance).get(self.attname)
+        if not isinstance(sealed, Sealed):
+            return False
+        row, sid = self._bound_to(model_instance)
+        return crypto.is_of_another_row(sealed, row=row, sid=sid)
+
+    def _refers_to_itself(self, model_instance: models.Model) -> bool:
+        value = vars(model_instance)[self.attname]
+        return isinstance(value, models.F) and vars(value).get("name") == self.name
 
     def _bound_to(self, model_instance: models.Model) -> tuple[UUID, str]:
         fields: list[Any] = [model_instance._meta.get_field(name) for name in (self.row, self.sid)]
@@ -180,10 +264,64 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         value = hidden = Sealed(value if isinstance(value, str) else "")
         if hidden.is_well_formed:
             return hidden.text
-        raise TypeError(
+        raise self._refusal()
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if not self._is_ciphertext(value):
+            value = None
+            raise self._refusal()
+        return super().get_db_prep_save(value, connection)
+
+    def _is_ciphertext(self, value: Any) -> bool:
+        """Whether a value, or a resolved expression, can store nothing but what is sealed.
+
+        It must not raise: an error report would show its variables.
+        """
+        if isinstance(value, models.Value):
+            return self._is_ciphertext(value.value)
+        if isinstance(value, models.When):
+            return self._is_ciphertext(value.result)
+        if isinstance(value, (models.Case, Cast)):  # bulk_update() makes these
+            return all(map(self._is_ciphertext, value.get_source_expressions()))
+        if isinstance(value, Col):
+            return isinstance(value.target, SealedField)
+        if isinstance(value, str):
+            return Sealed(value).is_well_formed
+        return value is None or isinstance(value, Sealed)
+
+    def _refusal(self) -> TypeError:
+        return TypeError(
             f"{self.model.__name__}.{self.attname} takes plaintext only through save(), "
             "create() and bulk_create(), which encrypt it."
         )
+
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:
+        self._refuse_upsert_of_another_row(compiler.query)
+        if hasattr(value, "as_sql"):
+            return compiler.compile(value)
+        return ("NULL", ()) if value is None else ("%s", (value,))
+
+    # Django 5.2 asks for this one.
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        self._refuse_upsert_of_another_row(compiler.query)
+        return "%s"
+
+    def _refuse_upsert_of_another_row(self, query: Any) -> None:
+        """Refuse to put a ciphertext into a row that it may not be bound to.
+
+        An upsert finds the old row by ``unique_fields``, of which MariaDB knows none, and leaves
+        what is not in ``update_fields`` as it is.
+        """
+        if getattr(query, "on_conflict", None) != OnConflict.UPDATE:
+            return
+        found_by = {field.name for field in query.unique_fields or ()}
+        updated = {field.name for field in query.update_fields}
+        bound = {self.name, self.sid}
+        if bound & updated and not (self.row in found_by and bound <= updated | found_by):
+            raise TypeError(
+                f"This upsert could store {self.model.__name__}.{self.attname} in a row that it "
+                "is not encrypted for. Use update_or_create()."
+            )
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""
@@ -200,3 +338,32 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def save_form_data(self, instance: models.Model, data: Any) -> None:
         if data:
             super().save_form_data(instance, data)
+
+
+def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
+    """``save_base()`` sends ``pre_save``, and a receiver may write down what it sees."""
+
+    @wraps(save_base)
+    def sealing(self: models.Model, raw: bool = False, *args: Any, **kwargs: Any) -> None:
+        if not raw:
+            for field in _sealed(self._meta.concrete_fields):
+                # A row that was made to save other fields has no secret; pre_save() will ask.
+                if vars(self).get(field.attname) != "":
+                    field.seal_in(self)
+        save_base(self, raw, *args, **kwargs)
+
+    sealing.seals = True  # type: ignore[attr-defined]
+    return sealing
+
+
+@receiver(pre_save)
+def _refuse_plaintext_of_fixtures(instance: models.Model, raw: bool, **kwargs: Any) -> None:
+    # They are saved by Model.save_base(), whatever the model's own does; parents have their own.
+    if raw:
+        model: Any = instance._meta.concrete_model
+        for field in _sealed(model._meta.local_concrete_fields):
+            field.get_prep_value(vars(instance).get(field.attname))
+
+
+def _sealed(fields: Iterable[Any]) -> list[SealedField]:
+    return [field for field in fields if isinstance(field, SealedField)]

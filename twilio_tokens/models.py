@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connections, models, router, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db import DataError, models, router, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from . import sids
-from .fields import SealedField, SIDField
+from .crypto import Sealed
+from .defaults import WithDefault
+from .fields import NameField, SealedField, SIDField, SlugNameField
+from .saving import SavesChanges
 
 REGION_REFUSED = _(
     "Access Tokens for Video work only with an API key of region US1, and the region of a key "
@@ -45,7 +48,7 @@ class Outcome(models.TextChoices):
     UNREACHABLE = "unreachable", _("unreachable")
 
 
-class Checked(models.Model):
+class Checked(SavesChanges):
     """What Twilio said of a row when it was asked last."""
 
     checked_at = models.DateTimeField(_("last check"), null=True, editable=False)
@@ -64,14 +67,25 @@ class Checked(models.Model):
 
     def record_check(self, outcome: str, message: str, code: int | None = None) -> None:
         """Store a check's result, and nothing else of the row."""
-        self.checked_at = timezone.now()
-        self.check_outcome, self.check_message, self.check_code = outcome, message, code
-        type(self)._base_manager.filter(pk=self.pk).update(
-            checked_at=self.checked_at,
-            check_outcome=outcome,
-            check_message=message,
-            check_code=code,
-        )
+        result = {
+            "checked_at": timezone.now(),
+            "check_outcome": outcome,
+            "check_message": message,
+            "check_code": code,
+        }
+        using = router.db_for_write(type(self), instance=self)
+        row = type(self)._base_manager.using(using).filter(pk=self.pk)
+        try:
+            with transaction.atomic(using=using):
+                row.update(**result)
+        except (DataError, UnicodeEncodeError):
+            # Twilio's text may have characters for which this database has no room: NUL, lone
+            # surrogates, emoji in a MariaDB table that is not utf8mb4.
+            result["check_message"] = _plain(message)
+            row.update(**result)
+        for name, value in result.items():
+            setattr(self, name, value)
+        self.remember(using, result)
 
     def forget_check(self) -> None:
         """For what is about to be saved with other credentials than were checked."""
@@ -79,74 +93,10 @@ class Checked(models.Model):
         self.check_outcome = self.check_message = ""
 
 
-class WithDefault(models.Model):
-    """A model of which one row may be the default, among rows alike in ``default_within``.
-
-    ``default_marker`` is 1 for a default and NULL for the rest, and unique: MariaDB has no
-    partial indexes, which would otherwise say the same.
-    """
-
-    default_within: tuple[str, ...] = ()
-
-    is_default = models.BooleanField(_("default"), default=False)
-    default_marker = models.GeneratedField(
-        expression=Case(When(is_default=True, then=Value(1)), default=Value(None)),
-        output_field=models.SmallIntegerField(null=True),
-        db_persist=True,
-        serialize=False,
-    )
-
-    class Meta:
-        abstract = True
-
-    def save(self, **kwargs: Any) -> None:
-        wanted = self.is_default
-        try:
-            self._save_as_only_default(**kwargs)
-        except IntegrityError:
-            # Another process may have made the first default. Now it is there to see and lock.
-            self.is_default = wanted
-            self._save_as_only_default(**kwargs)
-
-    def _save_as_only_default(self, **kwargs: Any) -> None:
-        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
-        with transaction.atomic(using=using):
-            self._lock(using)
-            if self._becomes_default(using, kwargs.get("update_fields")):
-                self._alike(using).filter(is_default=True).update(is_default=False)
-            super().save(**kwargs)
-
-    def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
-        return self.is_default and (update_fields is None or "is_default" in update_fields)
-
-    def _alike(self, using: str) -> models.QuerySet[Any]:
-        within = {name: getattr(self, name) for name in self.default_within}
-        return type(self)._base_manager.using(using).filter(**within)
-
-    def _lock(self, using: str) -> int:
-        """Concurrent saves wait here; the number of rows that they wait for.
-
-        All of them lock, and in one order, or they would deadlock. SQLite, which has no row
-        locks, is given a write that changes nothing: it fails a transaction that reads before
-        it writes if another one wrote in between.
-        """
-        rows = self._queue(using)
-        return (
-            len(rows.select_for_update().order_by("pk").values_list("pk"))
-            if connections[using].features.has_select_for_update
-            else rows.update(is_default=F("is_default"))
-        )
-
-    def _queue(self, using: str) -> models.QuerySet[Any]:
-        return self._alike(using)
-
-    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
-        # A second default is no error: saving it demotes the first.
-        super().validate_constraints(exclude={*(exclude or ()), "default_marker"})
-
-
 class Account(WithDefault):
-    name = models.CharField(_("name"), max_length=100, help_text=_("For your own reference."))
+    unchangeable = ("sid",)
+
+    name = NameField(_("name"), max_length=100, help_text=_("For your own reference."))
     sid = SIDField(
         _("Account SID"),
         kind=sids.ACCOUNT,
@@ -165,19 +115,35 @@ class Account(WithDefault):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     def clean(self) -> None:
         super().clean()
-        _refuse_changes(self, "sid")
+        self._refuse_to_leave_none(router.db_for_write(type(self), instance=self))
 
-    def _becomes_default(self, using: str, update_fields: Collection[str] | None) -> bool:
+    def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
         if self._state.adding and not self._alike(using).exists():
             self.is_default = True
-        return super()._becomes_default(using, update_fields)
+        if names is None or "is_default" in names:
+            self._refuse_to_leave_none(using)
+        return super()._settle_default(using, names)
+
+    def _refuse_to_leave_none(self, using: str) -> None:
+        if not self.is_default and self._alike(using).filter(pk=self.pk, is_default=True).exists():
+            message = _(
+                "One account must be the default. Make another one the default instead; this one "
+                "then stops being it."
+            )
+            raise ValidationError({"is_default": ValidationError(message, code="last_default")})
 
 
 class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def bulk_create(self, objs: Iterable[APIKey], *args: Any, **kwargs: Any) -> list[APIKey]:
+        keys = list(objs)
+        for key in keys:
+            key.refuse_secret_of_another_row(self.db)
+        return super().bulk_create(keys, *args, **kwargs)
+
     def newest_active(self, account_id: int) -> APIKey | None:
         return self.filter(account_id=account_id, is_active=True).order_by(*NEWEST_FIRST).first()
 
@@ -187,11 +153,14 @@ NEWEST_FIRST = ("-created_at", "-id")
 
 
 class APIKey(Checked):
+    # What was signed and sealed under a SID stays true of it: a new SID is a new row.
+    unchangeable = ("sid", "account_id")
+
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     account = models.ForeignKey(
         Account, models.CASCADE, related_name="api_keys", verbose_name=_("account")
     )
-    name = models.CharField(_("name"), max_length=100, help_text=_("For your own reference."))
+    name = NameField(_("name"), max_length=100, help_text=_("For your own reference."))
     sid = SIDField(
         _("API key SID"),
         kind=sids.API_KEY,
@@ -245,19 +214,52 @@ class APIKey(Checked):
     def __str__(self) -> str:
         return f"{self.name} ({self.sid})"
 
-    def save(self, **kwargs: Any) -> None:
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Any:
+        row = super().from_db(*args, **kwargs)
+        # A table that somebody changed may hold NULL, which opens as little as a damaged text.
+        if vars(row).get("secret", row) is None:
+            row.secret = Sealed("")
+            row.note_stored({"secret": row.secret})
+        return row
+
+    def save(
+        self,
+        *,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
+        using = using or router.db_for_write(type(self), instance=self)
+        self.refuse_secret_of_another_row(using)
+        names = None if update_fields is None else set(update_fields)
+        if names is None and not force_insert:
+            names = self.changed_fields(using)
+        if names is None or "is_active" in names:
+            self._note_retirement()
+            names = names and names | {"retired_at"}
+        super().save(
+            force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+        )
+
+    def _refuse_changes(self, using: str, names: Collection[str] | None = None) -> None:
+        # A new secret is encrypted for this SID, whether the SID is saved or not.
+        super()._refuse_changes(using, None if names and "secret" in names else names)
+
+    def _note_retirement(self) -> None:
         if self.is_active:
             self.retired_at = None
         elif self.retired_at is None:
             self.retired_at = timezone.now()
-        fields = kwargs.get("update_fields")
-        if fields is not None and "is_active" in fields:
-            kwargs["update_fields"] = {*fields, "retired_at"}
-        super().save(**kwargs)
 
-    def clean(self) -> None:
-        super().clean()
-        _refuse_changes(self, "sid", "account_id")
+    def refuse_secret_of_another_row(self, using: str) -> None:
+        """It would be stored, and open to nothing, without a word."""
+        changed = self.changed_fields(using)
+        field: Any = self._meta.get_field("secret")
+        if (changed is None or "secret" in changed) and field.is_of_another_row(self):
+            message = _("This secret is encrypted for another API key. Type it in again.")
+            raise ValidationError({"secret": ValidationError(message, code="another_row")})
 
 
 class Resource(Checked):
@@ -266,7 +268,7 @@ class Resource(Checked):
     account = models.ForeignKey(
         Account, models.CASCADE, related_name="%(class)ss", verbose_name=_("account")
     )
-    name = models.SlugField(
+    name = SlugNameField(
         _("name"),
         unique=True,
         help_text=_(
@@ -283,7 +285,7 @@ class Resource(Checked):
         ordering = ["name"]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class RestrictedResource(WithDefault, Resource):
@@ -363,7 +365,7 @@ class IssuedTokenQuerySet(models.QuerySet["IssuedToken"]):
         return self.filter(expires_at__gt=now or timezone.now())
 
 
-class IssuedToken(models.Model):
+class IssuedToken(SavesChanges):
     """The audit record of one token. It never holds the token itself."""
 
     jti = models.CharField(_("token ID (jti)"), max_length=64, unique=True)
@@ -410,11 +412,5 @@ class IssuedToken(models.Model):
         return self.jti
 
 
-def _refuse_changes(row: models.Model, *attributes: str) -> None:
-    """A new SID is a new row: what was signed or sealed under the old one stays true."""
-    stored = type(row)._base_manager.filter(pk=row.pk).values(*attributes).first()
-    for attribute in attributes:
-        if stored is not None and stored[attribute] != getattr(row, attribute):
-            field = row._meta.get_field(attribute)
-            message = _("This cannot be changed. Add a new entry instead.")
-            raise ValidationError({field.name: ValidationError(message, code="read_only")})
+def _plain(text: str) -> str:
+    return text.encode("ascii", "replace").decode().replace("\0", "?")

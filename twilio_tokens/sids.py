@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -21,8 +22,9 @@ LENGTH = 34
 
 _AUTH_TOKEN = re.compile(r"[0-9a-f]{32}")
 _SECRET = re.compile(r"[!-~]{16,128}")
+_LETTERS = re.compile(r"[A-Za-z]{2}")
 _HEX = re.compile(r"[0-9a-fA-F]*")
-_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
+_SID = re.compile(r"[A-Za-z]{2}[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,115 @@ def is_shown(value: str) -> bool:
 def secret_problem(value: str) -> _StrOrPromise | None:
     """What keeps ``value`` from being an API key's secret, or None.
 
-    Accepted: 16 to 128 printable ASCII characters without spaces.
+    Accepted: 16 to 128 printable ASCII characters without spaces, unless they are what people
+    paste or configure by mistake.
     """
-    if _SID.fullmatch(value):
-        return _("This is a SID. The secret is shown once, beside it, when the API key is made.")
-    if _AUTH_TOKEN.fullmatch(value):
-        return _(
-            "This looks like the Account's auth token. The API key's own secret is needed; it "
-            "is shown once, when the key is made."
-        )
+    if len(value) <= _LONGEST_MISTAKE:
+        for pattern, problem in _MISTAKES:
+            if pattern.fullmatch(value):
+                return problem
+        if not _PLACEHOLDER_WORD.sub("", value.lower()) and _LETTERS.search(value):
+            return _(
+                "This is a placeholder from an example. Paste the secret from the Twilio Console."
+            )
     if not _SECRET.fullmatch(value):
         return _(
             "A secret has 16 to 128 letters, digits and signs, without spaces. Paste it again, "
             "whole; if it was lost, make a new API key in the Twilio Console."
         )
     return None
+
+
+#: Looking for repetitions in a longer text would take long.
+_LONGEST_MISTAKE = 1_024
+
+_QUOTE = "[\"'`\u00b4\u2018-\u201f\u2039\u203a\u00ab\u00bb\uff02\uff07]"
+
+_MISTAKES = tuple(
+    (re.compile(pattern, re.DOTALL), problem)
+    for pattern, problem in (
+        (
+            _SID.pattern,
+            _("This is a SID. The secret is shown once, beside it, when the API key is made."),
+        ),
+        (
+            _AUTH_TOKEN.pattern,
+            _(
+                "This looks like the Account's auth token. The API key's own secret is needed; it "
+                "is shown once, when the key is made."
+            ),
+        ),
+        (
+            rf"{_QUOTE}.*{_QUOTE}[;,]?|{_QUOTE}[A-Za-z0-9]{{16,}}|[A-Za-z0-9]{{16,}}{_QUOTE}",
+            _("Leave out the quotation marks around the secret."),
+        ),
+        (
+            rf"{_SID.pattern}[:/,;=].+",
+            _("This starts with a SID. Paste only the secret that follows it."),
+        ),
+        (
+            r"tt\d+:.*",
+            _(
+                "This is a secret in the encrypted form in which a site stores it. Paste the "
+                "secret itself, as the Twilio Console showed it."
+            ),
+        ),
+        (
+            r"(?i:bearer|basic)\s+.*|eyJ[\w-]*\.[\w-]+\.[\w-]*",
+            _("This is a token, not the secret of an API key."),
+        ),
+        (
+            r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|%\w+%|%\(\w+\)s|\{\{.*\}\}|\{%.*%\}|[!#]\{.*\}"
+            r"|[a-z][a-z0-9+.-]*://.*|arn:.*|/(run|var|etc|mnt|secrets)/.*"
+            r"|(?i:(vault|env|ssm|sops|file|kms|keyring)[:/].*|(secrets|projects)/.*)"
+            r"|(?i:.*(os\.environ|process\.env|import\.meta|getenv|env)[\W].*)",
+            _("This names the place where the secret is kept. Paste the secret itself."),
+        ),
+        (
+            r"(export\s+)?[A-Z][A-Z0-9_]{3,}\s*[=:]\s*[^\s=].*"
+            r"|(?i:[a-z_]*(secret|key|token|password)[a-z_]*\s*[=:]\s*[^\s=].*)",
+            _("This has a name in front of it. Paste only the secret."),
+        ),
+        (
+            r"<.*>|\[.*\]|\{.*\}|\(.*\)",
+            _("This is a placeholder in brackets. Paste the secret from the Twilio Console."),
+        ),
+        (r".*[;,]", _("Leave out the “;” or “,” at the end.")),
+        (
+            r"(.)\1+",
+            _("This is one character repeated. Paste the secret from the Twilio Console."),
+        ),
+        (r"(.{4,})\1+", _("This is the same text more than once. Paste the secret once.")),
+    )
+)
+
+#: Samples have nothing but these in the place of a secret. Of two words that start alike the
+#: longer is tried first: the alphabet backwards.
+_PLACEHOLDER_WORD = re.compile(
+    r"[^a-z\d]|\d|zz+|yy+|xx+|"
+    r"yours|your|you|with|voice|video|very|value|use|unset|undefined|twilio|top|token|"
+    r"todo|to|this|the|that|testing|test|super|string|staging|something|some|sid|should|"
+    r"set|service|secure|secrets|secret|sample|replaced|replace|removed|redacted|real|"
+    r"put|production|prod|please|placeholder|paste|password|own|of|null|not|none|new|my|"
+    r"missing|me|long|latest|key|it|is|invalid|insert|in|hidden|here|goes|from|foo|fixme|fill|"
+    r"fake|example|enter|edit|dummy|dev|demo|default|credential|copy|conversations|code|"
+    r"changed|change|be|bar|authentication|auth|app|api|an|add|actual|account|"
+    r"abcdefgh|abcdef|abcd|abc|a"
+)
+
+_WORD_OF_32 = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{32}(?![A-Za-z0-9])")
+#: Words that people write together, such as ProductionKeyForTheMainVideoSite.
+_CAMEL_CASE = re.compile(r"\d*([A-Z]?[a-z]{2,}|[A-Z]{2,})+\d*")
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a name has in it what looks like an API key's secret or an auth token."""
+    return any(map(_looks_secret, _WORD_OF_32.findall(text)))
+
+
+def _looks_secret(word: str) -> bool:
+    if _AUTH_TOKEN.fullmatch(word):
+        # Platforms name services after their tenants, and those by random UUIDs.
+        return UUID(word).version != 4
+    is_mixed = word != word.lower() and word != word.upper()
+    return is_mixed and not _CAMEL_CASE.fullmatch(word)

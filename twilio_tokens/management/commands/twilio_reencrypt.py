@@ -2,19 +2,31 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import router
 
 from twilio_tokens.credentials import cache
 from twilio_tokens.crypto import KeyRing, check_opens, load_key_ring, reseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
 from twilio_tokens.models import APIKey
 
+ENCRYPTED, NEW, CHANGED, UNREADABLE = (
+    "encrypted again",
+    "already new",
+    "changed meanwhile",
+    "unreadable",
+)
+#: Where processes keep saving under an older key there would be no end.
+MOST_ROUNDS = 5
+
 
 class Command(BaseCommand):
     help = (
         "Encrypts every API key's secret with the newest key of TWILIO_TOKENS_ENCRYPTION_KEYS. "
-        "Afterwards the older keys can be removed. Exit status 1 if a secret does not open."
+        "Afterwards the older keys can be removed. Exit status 1 if a secret does not open, or may "
+        "still be under an older key."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,31 +37,62 @@ class Command(BaseCommand):
             ring = load_key_ring()
         except EncryptionKeyError as error:
             raise CommandError(error.reason) from None
-        counts = {"encrypted again": 0, "already new": 0, "changed meanwhile": 0, "unreadable": 0}
-        for key in APIKey.objects.order_by("created_at").iterator():
-            try:
-                counts[_reencrypt(key, ring, dry_run=dry_run)] += 1
-            except SecretUnavailable as error:
-                counts["unreadable"] += 1
-                self.stderr.write(error.reason)
-        cache.clear_on_commit()  # an update, other than a save, does not tell it
-        prefix = "Would be: " if dry_run else ""
-        self.stdout.write(prefix + ", ".join(f"{n} {what}" for what, n in counts.items()) + ".")
-        if counts["unreadable"]:
+        # A replica may not have heard of the last changes.
+        using = router.db_for_write(APIKey)
+        encrypted: set[UUID] = set()
+        for _ in range(1 if dry_run else MOST_ROUNDS):
+            outcomes, problems = _round(ring, using, dry_run=dry_run)
+            encrypted |= {pk for pk, outcome in outcomes.items() if outcome == ENCRYPTED}
+            # Only a round that changes nothing has seen that nothing is left.
+            is_done = not {ENCRYPTED, CHANGED} & set(outcomes.values())
+            if is_done:
+                break
+        cache.clear_on_commit(using=using)  # an update, other than a save, does not tell it
+        told = [
+            ENCRYPTED if outcome == NEW and pk in encrypted else outcome
+            for pk, outcome in outcomes.items()
+        ]
+        self._report(told, problems, "Would be: " if dry_run else "")
+        if problems:
             raise CommandError(
                 "Keep the old encryption keys: some secrets do not open. Type those secrets in "
                 "again in the admin, or put back the encryption key that they need."
             )
+        if not (is_done or dry_run):
+            raise CommandError(
+                "Keep the old encryption keys: secrets are still being saved under one of them. "
+                "Deploy the new key as the first to every process, then run this again."
+            )
+
+    def _report(self, outcomes: list[str], problems: list[str], prefix: str) -> None:
+        for problem in problems:
+            self.stderr.write(problem)
+        counts = ", ".join(
+            f"{outcomes.count(each)} {each}" for each in (ENCRYPTED, NEW, CHANGED, UNREADABLE)
+        )
+        self.stdout.write(f"{prefix}{counts}.")
 
 
-def _reencrypt(key: APIKey, ring: KeyRing, *, dry_run: bool) -> str:
+def _round(ring: KeyRing, using: str, *, dry_run: bool) -> tuple[dict[UUID, str], list[str]]:
+    """What became of each key's secret, and why some are unreadable."""
+    outcomes, problems = {}, []
+    for key in APIKey.objects.using(using).order_by("created_at").iterator():
+        try:
+            outcomes[key.pk] = _reencrypt(key, ring, using, dry_run=dry_run)
+        except SecretUnavailable as error:
+            outcomes[key.pk] = UNREADABLE
+            problems.append(error.reason)
+    return outcomes, problems
+
+
+def _reencrypt(key: APIKey, ring: KeyRing, using: str, *, dry_run: bool) -> str:
     """What became of the key's secret. Raises ``SecretUnavailable``."""
     if key.secret.key_id == ring.newest_id:
         check_opens(key.secret, row=key.id, sid=key.sid)
-        return "already new"
+        return NEW
     sealed = reseal(key.secret, ring=ring, row=key.id, sid=key.sid)
     if dry_run:
-        return "encrypted again"
+        return ENCRYPTED
     # Only if nobody has saved another secret since the row was read.
-    unchanged = APIKey.objects.filter(pk=key.pk, secret=key.secret)
-    return "encrypted again" if unchanged.update(secret=sealed) else "changed meanwhile"
+    unchanged = APIKey.objects.using(using).filter(pk=key.pk, secret=key.secret)
+    return ENCRYPTED if unchanged.update(secret=sealed) else CHANGED

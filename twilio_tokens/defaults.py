@@ -1,0 +1,108 @@
+"""At most one default among rows alike, on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.db import IntegrityError, connections, models, router, transaction
+from django.db.models import Case, F, Value, When
+from django.utils.translation import gettext_lazy as _
+
+from .saving import SavesChanges
+
+
+class WithDefault(SavesChanges):
+    """A model of which one row may be the default, among rows alike in ``default_within``.
+
+    ``default_marker`` is 1 for a default and NULL for the rest, and unique: MariaDB has no
+    partial indexes, which would otherwise say the same.
+    """
+
+    default_within: tuple[str, ...] = ()
+
+    is_default = models.BooleanField(_("default"), default=False)
+    default_marker = models.GeneratedField(
+        expression=Case(When(is_default=True, then=Value(1)), default=Value(None)),
+        output_field=models.SmallIntegerField(null=True),
+        db_persist=True,
+        serialize=False,
+    )
+
+    class Meta:
+        abstract = True
+
+    def save(
+        self,
+        *,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> None:
+        using = using or router.db_for_write(type(self), instance=self)
+        names = None if update_fields is None else set(update_fields)
+        if names is None and not force_insert:
+            names = self.changed_fields(using)
+        if names == set():
+            return
+        wanted = self.is_default
+        for is_last_try in (False, True):  # pragma: no branch - it returns or raises
+            waited_for = 0
+            try:
+                with transaction.atomic(using=using):
+                    waited_for = self._lock(using)
+                    names = self._settle_default(using, names)
+                    super().save(
+                        force_insert=force_insert,
+                        force_update=force_update,
+                        using=using,
+                        update_fields=names,
+                    )
+                return
+            except IntegrityError:
+                # Rows that are the first at once do not see each other. The later ones find the
+                # earliest now, and wait for it.
+                self.is_default = wanted
+                if waited_for or is_last_try:
+                    raise
+
+    def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
+        """Make room for this row if it becomes the default; the names of the fields to save."""
+        decides = names is None or names & {"is_default", *self.default_within, *self._within}
+        if not (self.is_default and decides):
+            return names
+        self._alike(using).filter(is_default=True).exclude(pk=self.pk).update(is_default=False)
+        return names and names | {"is_default"}
+
+    @property
+    def _within(self) -> dict[str, Any]:
+        fields: list[Any] = [self._meta.get_field(name) for name in self.default_within]
+        return {field.attname: getattr(self, field.attname) for field in fields}
+
+    def _alike(self, using: str) -> models.QuerySet[Any]:
+        # Rows of a child model are alike, too.
+        model: Any = self._meta.get_field("default_marker").model
+        rows: models.QuerySet[Any] = model._base_manager.using(using).filter(**self._within)
+        return rows
+
+    def _lock(self, using: str) -> int:
+        """Concurrent saves wait here; the number of rows that they wait for.
+
+        All of them lock, and in one order, or they would deadlock. SQLite, which has no row
+        locks, is given a write that changes nothing: it fails a transaction that reads before
+        it writes if another one wrote in between.
+        """
+        rows = self._queue(using)
+        return (
+            len(rows.select_for_update().order_by("pk").values_list("pk"))
+            if connections[using].features.has_select_for_update
+            else rows.update(is_default=F("is_default"))
+        )
+
+    def _queue(self, using: str) -> models.QuerySet[Any]:
+        return self._alike(using)
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        # A second default is no error: saving it demotes the first.
+        super().validate_constraints(exclude={*(exclude or ()), "default_marker"})
