@@ -84,7 +84,7 @@ def test_json_is_what_the_http_api_answers(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("berta", "--video"), r"^There is no user berta\.$"),
+        (("berta", "--video"), r"^No user, or more than one, has the username berta\.$"),
         (("anna",), r"^Name at least one product: --video, --chat or --voice"),
         (("anna", "--video", ""), "^blank: "),
         (("anna", "--video", "--ttl", "86401"), "^max_value: .*86400"),

@@ -10,12 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    MultipleObjectsReturned,
-    ObjectDoesNotExist,
-    ValidationError,
-)
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -30,7 +25,7 @@ from .exceptions import (
     Unavailable,
 )
 from .grants import FieldKind, Grant, field_kinds, registered
-from .identity import RULES
+from .identity import RULES, user_named
 from .issuing import IssuedAccessToken, issue_access_token
 from .models import Resource
 
@@ -166,15 +161,6 @@ class TestTokenForm(forms.Form):
                 "products."
             ) % {"max": settings.max_ttl}
         return ""
-
-
-def user_named(username: str) -> Any | None:
-    """The user of that username, whatever field of a site's own user model that is."""
-    users: Any = get_user_model()._default_manager
-    try:
-        return users.get_by_natural_key(username)
-    except (ObjectDoesNotExist, MultipleObjectsReturned, ValueError, ValidationError):
-        return None
 
 
 def product_label(product: str) -> str:

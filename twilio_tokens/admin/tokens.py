@@ -37,8 +37,9 @@ from twilio_tokens.admin.sdk_notes import clock, sdk_notes
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
+from twilio_tokens.identity import user_named
 from twilio_tokens.models import APIKey, IssuedToken
-from twilio_tokens.token_forms import DecodeForm, TestTokenForm, user_named
+from twilio_tokens.token_forms import DecodeForm, TestTokenForm
 
 #: Cells of a CSV file that begin so are formulas to a spreadsheet.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")

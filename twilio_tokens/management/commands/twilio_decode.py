@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.timesince import timesince, timeuntil
 
 from twilio_tokens.decoding import LONGEST_TOKEN, DecodedToken, decode
 from twilio_tokens.exceptions import InvalidToken
+from twilio_tokens.management.terminal import TerminalCommand
 
 STDIN = "-"
 SIGNATURE = {
@@ -21,7 +22,7 @@ SIGNATURE = {
 }
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Shows what is in an Access Token, also an expired one: header, claims, which stored key "
         "signed it, and the errors that it would meet at Twilio."

@@ -4,10 +4,11 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import router
 from django.utils import timezone
 
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import IssuedToken
 
 #: Records that one statement deletes: none is locked for long, and older versions of SQLite take
@@ -15,7 +16,7 @@ from twilio_tokens.models import IssuedToken
 BATCH = 900
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Deletes the audit records of tokens that expired longer ago."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

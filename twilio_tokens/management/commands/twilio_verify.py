@@ -5,10 +5,11 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
@@ -16,7 +17,7 @@ RESOURCES: tuple[Any, ...] = (ChatService, TwiMLApp, PushCredential)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Asks Twilio whether every active API key, Chat service, TwiML app and push credential is "
         "real. Exit status 0 only if all are."
