@@ -170,7 +170,7 @@ def test_all_pages_of_a_long_list_are_shown(
     [
         ({"reset": True}, "Twilio could not be reached"),
         ({"status": 401}, "Twilio refuses the account's API key."),
-        ({"status": 429, "headers": {"Retry-After": "999"}}, "Twilio is asked too much"),
+        ({"status": 429, "headers": {"Retry-After": "999"}}, "Twilio is limiting requests"),
         ({"body": "<h1>Oops</h1>"}, "is not Twilio's API"),
     ],
 )
