@@ -85,6 +85,12 @@ def test_json_is_what_the_http_api_answers(
     ("arguments", "says"),
     [
         (("berta", "--video"), r"^No user, or more than one, has the username berta\.$"),
+        (("\udcff", "--video"), r"^No user, or more than one, has the username \udcff\.$"),
+        (("anna", "--video", "\udcff"), "^surrogate_characters_not_allowed: "),
+        (("anna", "--video", "a\x00b"), "^null_characters_not_allowed: "),
+        (("anna", "--chat", "\udcff"), "^does_not_exist: "),
+        (("anna", "--video", "--ttl", "9" * 4000), "^max_value: "),
+        (("anna", "--video", "--ttl", "9" * 5000), "invalid int value"),
         (("anna",), r"^Name at least one product: --video, --chat or --voice"),
         (("anna", "--video", ""), "^blank: "),
         (("anna", "--video", "--ttl", "86401"), "^max_value: .*86400"),
@@ -93,7 +99,7 @@ def test_json_is_what_the_http_api_answers(
         (("anna", "--chat", ""), "^does_not_exist: "),
         (("anna", "--voice"), r"^not_configured: Account AC0+ has no default TwiML app"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: ascii(" ".join(value))[:40] if isinstance(value, tuple) else "",
 )
 def test_what_cannot_be_issued_is_told_and_nothing_printed(
     arguments: tuple[str, ...],

@@ -72,7 +72,10 @@ def recorded(rows: list[Any]) -> list[tuple[str, str, int | None]]:
     return [(row.check_outcome, row.check_message, row.check_code) for row in rows]
 
 
-ACCEPTED = "Twilio accepts this key for its account, in US1."
+ACCEPTED = (
+    "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
+    "Restricted key, which cannot sign Access Tokens."
+)
 
 
 def test_a_table_shows_that_everything_is_fine(run: Callable[..., Run], rows: list[Any]) -> None:

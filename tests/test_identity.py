@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import User, UserManager
 
 from twilio_tokens.exceptions import IdentityNotAllowed
 from twilio_tokens.identity import (
@@ -12,6 +12,7 @@ from twilio_tokens.identity import (
     decode_identity,
     encoded_username,
     identity_for,
+    user_named,
     username,
 )
 
@@ -216,3 +217,32 @@ def test_an_encoded_username_that_is_too_long_is_refused_and_never_cut(settings:
     assert identity_for(User(username="@" * 40), ["voice"]) == "_40" * 40
     with pytest.raises(IdentityNotAllowed, match="has 123"):
         identity_for(User(username="@" * 41), ["voice"])
+
+
+# Users by their names
+
+
+@pytest.mark.django_db
+def test_a_manager_that_ignores_case_finds_the_user_of_exactly_that_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        UserManager, "get_by_natural_key", lambda self, name: self.get(username__istartswith=name)
+    )
+    anna = User.objects.create_user("anna")
+    assert user_named("ANNA") == anna
+    annabel = User.objects.create_user("annabel")
+    assert user_named("anna") == anna
+    assert user_named("annabel") == annabel
+    assert user_named("ann") is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["username", "id", "date_joined"])
+@pytest.mark.parametrize("name", ["", "x", "\x00", "\udcff", "9" * 30, "é" * 300, "😀"])
+def test_what_can_be_no_username_is_no_user(
+    name: str, field: str, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "USERNAME_FIELD", field)
+    assert user_named(name) is None
+    assert User.objects.exists()  # PostgreSQL has not given up the transaction

@@ -16,10 +16,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "twilio_tokens"
 # From the ground up: a module never imports its own level or a higher one.
 LEVELS = [
     {"conf", "exceptions"},
-    {"crypto", "sids"},
+    {"crypto", "sids", "token_text"},
     {"fields"},
     {"models"},
-    {"credentials", "grants", "identity", "migrations", "signals", "signing", "twilio_api"},
+    {
+        "credentials",
+        "grants",
+        "identity",
+        "migrations",
+        "signals",
+        "signing",
+        "twilio_api",
+    },
     {"decoding", "issuing", "key_status", "verification"},
     {"offers"},
     {"error_reports", "overview", "serializers", "throttles", "token_forms"},

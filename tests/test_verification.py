@@ -56,7 +56,11 @@ def test_a_key_that_twilio_accepts_is_verified_by_one_small_request(
 ) -> None:
     finding = verify_key(api_key)
     assert finding == Finding(
-        Outcome.VERIFIED, "Twilio accepts this key for its account, in US1.", None, None
+        Outcome.VERIFIED,
+        "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
+        "Restricted key, which cannot sign Access Tokens.",
+        None,
+        None,
     )
     [request] = twilio.requests
     assert request.host == API

@@ -108,7 +108,11 @@ def list_twiml_apps(account: Account) -> list[Listed]:
 def _verify_key(requests: Requests) -> Finding:
     answer = requests.get(_apps_url(API, requests.account_sid))
     if answer.says(200) and isinstance(answer.data.get("applications"), list):
-        return Finding(Outcome.VERIFIED, _("Twilio accepts this key for its account, in US1."))
+        message = _(
+            "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
+            "Restricted key, which cannot sign Access Tokens."
+        )
+        return Finding(Outcome.VERIFIED, message)
     if answer.says(401):
         return _why_unauthorized(requests, answer)
     if answer.says(403):

@@ -7,6 +7,8 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -33,18 +35,52 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("twilio_tokens.plainly", _plainly)
 
 
+class _Output:
+    """A full disk, or a reader that has gone, must show here, not as noise when Python exits."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        with self._told():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._told():
+            self._stream.flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self._stream is sys.stdout:
+                _discard(sys.stdout)
+            reason = f"Standard output cannot be written: {error.strerror}."
+            raise CommandError(reason) from None
+
+
+def _discard(stream: Any) -> None:
+    """Or Python would try once more to write what is left."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class TerminalCommand(BaseCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         try:
-            try:
-                super().run_from_argv(argv)
-            finally:
-                self._flush_output()
+            super().run_from_argv(argv)
         except KeyboardInterrupt:
             self.stderr.write("Interrupted.")
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
-            _discard_output()
+            _discard(sys.stdout)
+            _discard(sys.stderr)
             sys.exit(NOBODY_READS)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -52,8 +88,9 @@ class TerminalCommand(BaseCommand):
             stream = options.get(name) or getattr(sys, name)
             if stream is None:  # closed by who started us
                 options[name] = io.StringIO()
-            elif isinstance(stream, io.TextIOWrapper):
+            elif hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="twilio_tokens.plainly")
+        options["stdout"] = _Output(options.get("stdout") or sys.stdout)
         try:
             return super().execute(*args, **options)
         except Unavailable as error:
@@ -69,21 +106,5 @@ class TerminalCommand(BaseCommand):
                 f"The database cannot be used: {reason}\n"
                 "If tables or columns are missing, run “manage.py migrate” first."
             ) from None
-
-    def _flush_output(self) -> None:
-        """What cannot be written must show now, not as noise when Python exits."""
-        if sys.stdout is None:
-            return
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            _discard_output()
-            self.stderr.write(f"Standard output cannot be written: {error.strerror}.")
-            sys.exit(1)
-
-
-def _discard_output() -> None:
-    """Or Python would try to flush standard output once more when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            self.stdout.flush()

@@ -10,9 +10,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.timesince import timesince, timeuntil
 
-from twilio_tokens.decoding import LONGEST_TOKEN, DecodedToken, decode
+from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.token_text import LONGEST_TOKEN
 
 STDIN = "-"
 SIGNATURE = {
@@ -42,12 +43,16 @@ class Command(TerminalCommand):
             self.stdout.write(line)
 
     def _read(self) -> str:
+        if sys.stdin is None or sys.stdin.closed:
+            raise CommandError("There is no standard input. Give the token as an argument.")
         if sys.stdin.isatty():
             self.stderr.write("Paste the token, press Enter, then Ctrl-D.")
         try:
             return sys.stdin.read(2 * LONGEST_TOKEN)
         except UnicodeDecodeError:
-            raise InvalidToken("This is no Access Token, but binary data.") from None
+            raise InvalidToken("This is not an Access Token, but binary data.") from None
+        except OSError as error:
+            raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None
 
 
 def _lines(token: DecodedToken) -> Iterator[str]:
@@ -62,7 +67,7 @@ def _lines(token: DecodedToken) -> Iterator[str]:
     for problem in token.problems:
         yield f"Error      {problem.code}: {problem.message}"
     if not token.problems:
-        yield "Twilio     nothing speaks against it"
+        yield "Twilio     no problem found"
 
 
 def _when(moment: datetime | None) -> str:
