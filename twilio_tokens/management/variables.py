@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,7 +105,7 @@ class TwilioVariables:
 def twilio_variables(environment: Mapping[str, str]) -> TwilioVariables:
     given = {name: stripped for name, value in environment.items() if (stripped := value.strip())}
     found: dict[Purpose, Variable] = {}
-    problems = _region_problems(given)
+    problems, missing = _region_problems(given), []
     for purpose in PURPOSES:
         variables = _candidates(purpose, given, found.get(API_KEY))
         if len({each.value for each in variables}) > 1:
@@ -115,7 +115,10 @@ def twilio_variables(environment: Mapping[str, str]) -> TwilioVariables:
         elif variables:
             found[purpose] = variables[0]
         elif purpose in REQUIRED:
-            problems.append(_missing(purpose, given))
+            missing.append(purpose)
+    if missing:
+        problems.append(f"Not set: {', '.join(each.first_name for each in missing)}.")
+        problems += [line for each in missing for line in _passed_over(each, given)]
     return TwilioVariables(found, problems, _left_alone(given, found))
 
 
@@ -140,16 +143,14 @@ def _variables(purpose: Purpose, given: Mapping[str, str]) -> list[Variable]:
     return [Variable(name, given[name]) for name in names if name in given]
 
 
-def _missing(purpose: Purpose, given: Mapping[str, str]) -> str:
-    """A name without prefix that was passed over may be what was meant."""
-    message = f"{purpose.first_name} is not set."
+def _passed_over(purpose: Purpose, given: Mapping[str, str]) -> Iterator[str]:
+    """Names without prefix that may be what was meant."""
     for variable in _variables(purpose, given):
         if purpose.kind is None:
             problem = f"it belongs to {API_KEY.names[purpose.names.index(variable.name)]}."
         else:
             problem = purpose.problem(variable.value) or ""
-        message += f" {variable.name} does not count: {problem}"
-    return message
+        yield f"{variable.name} does not count: {problem}"
 
 
 def _region_problems(given: Mapping[str, str]) -> list[str]:
