@@ -427,6 +427,14 @@ def test_a_server_that_takes_its_time_does_not_hold_a_check_for_longer_than_it_m
         assert time.monotonic() - before < 1
 
 
+def test_a_site_that_is_slow_to_make_its_http_client_does_not_hold_a_check_either(
+    twilio: TwilioServer, api_key: APIKey, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: twilio.released.wait(30)
+    monkeypatch.setattr(verification, "CHECK_SECONDS", 0.3)
+    assert verify_key(api_key).message == SLOW
+
+
 def failure_of(ask: Callable[[Account], Any], account: Account) -> str:
     with pytest.raises(ListingFailed) as caught:
         ask(account)

@@ -41,9 +41,6 @@ class _Output:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
     def write(self, text: str) -> None:
         with self._told():
             self._stream.write(text)

@@ -99,20 +99,24 @@ def _finding_before_retirement(given: TwilioVariables) -> Finding | None:
 
 
 def _import(given: TwilioVariables, finding: Finding | None, *, retire_others: bool) -> _Import:
-    for attempt in range(1, ATTEMPTS + 1):
-        done = _Import(given, finding)
+    for attempt in range(1, ATTEMPTS):
         try:
-            with transaction.atomic(using=router.db_for_write(Account)):
-                # SQLite lets nobody else write from here on, instead of failing at the first save
-                # if somebody did.
-                _rows(Account).filter(pk=0).update(is_default=False)
-                done.run(retire_others=retire_others)
-            return done
+            return _import_once(given, finding, retire_others=retire_others)
         except (IntegrityError, OperationalError):
-            if attempt == ATTEMPTS:
-                raise
             time.sleep(0.1 * attempt)
-    raise AssertionError  # unreachable, for the type checker
+    return _import_once(given, finding, retire_others=retire_others)
+
+
+def _import_once(
+    given: TwilioVariables, finding: Finding | None, *, retire_others: bool
+) -> _Import:
+    with transaction.atomic(using=router.db_for_write(Account)):
+        # SQLite lets nobody else write from here on, instead of failing at the first save if
+        # somebody did.
+        _rows(Account).filter(pk=0).update(is_default=False)
+        done = _Import(given, finding)
+        done.run(retire_others=retire_others)
+    return done
 
 
 class _Import:
