@@ -130,6 +130,12 @@ def test_a_token_is_read_from_standard_input(
     assert "Twilio     no problem found\n" in output
 
 
+def test_the_words_of_a_header_need_no_quotation_marks(
+    run: Callable[..., str], api_key: APIKey, secret: str
+) -> None:
+    assert "Signature  holds\n" in run("Authorization:", "Bearer", token(secret))
+
+
 def test_who_types_it_in_is_told_how(
     type_in: Callable[..., None],
     api_key: APIKey,

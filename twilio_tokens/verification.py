@@ -23,8 +23,8 @@ from .twilio_api import API, CONVERSATIONS, Answer, Requests
 #: after 30.
 CHECK_SECONDS = 10
 
-#: The same for a listing, which may have many pages.
-LISTING_SECONDS = 20
+#: The same for a listing, which may have many pages. A page of the admin waits for two.
+LISTING_SECONDS = 12
 
 #: Pages of a listing; more is a chain that does not end.
 MOST_PAGES = 100

@@ -80,6 +80,9 @@ NOT_IMPORTED = (
 
 
 _KNOWN = sorted({name for each in PURPOSES for name in each.names} | set(NOT_IMPORTED))
+_OURS = re.compile(
+    rf"^\s*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -192,11 +195,6 @@ def read_env_file(path: Path) -> dict[str, str]:
             line = each.original.line + each.original.string.count("\n", 0, ours.start(1))
             raise CommandError(f"{path}, line {line}: a quotation mark near here is not closed.")
     return {each.key: each.value for each in bindings if each.key and each.value is not None}
-
-
-_OURS = re.compile(
-    rf"^\s*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
-)
 
 
 def _text_of(path: Path) -> str:

@@ -30,13 +30,12 @@ class Command(TerminalCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "token", nargs="?", default=STDIN, help="the token; - or nothing reads standard input"
-        )
+        parser.add_argument("token", nargs="*", help="the token; - or nothing reads standard input")
 
-    def handle(self, *, token: str, **options: Any) -> None:
+    def handle(self, *, token: list[str], **options: Any) -> None:
+        text = " ".join(token)  # of a header there are several words
         try:
-            decoded = decode(self._read() if token == STDIN else token)
+            decoded = decode(self._read() if text in ("", STDIN) else text)
         except InvalidToken as error:
             raise CommandError(f"20101: {error.message}") from None
         for line in _lines(decoded):
