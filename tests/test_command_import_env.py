@@ -23,7 +23,7 @@ from twilio_tokens.management.variables import PREFIX, PURPOSES
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
 
 from . import twilio_server
-from .conftest import NoReplica, add_key, decoded, new_secret, sid
+from .conftest import NoReplica, add_key, decoded, error_report, new_secret, sid
 from .twilio_server import Key, TwilioServer
 
 pytestmark = pytest.mark.django_db
@@ -91,6 +91,9 @@ def refused(run: Any, capsys: pytest.CaptureFixture[str]) -> Any:
         output = capsys.readouterr()
         assert output.out == ""
         said = str(caught.value) + output.err
+        report = error_report(caught.value)
+        secrets = [value for name, value in environment.items() if "SECRET" in name]
+        assert not [value for value in secrets if value.strip() and value in report]
         assert not [value for value in environment.values() if len(value) > 8 and value in said]
         return said
 
@@ -217,6 +220,14 @@ def test_a_changed_sid_of_a_service_is_taken_over_and_what_twilio_said_of_the_ol
     service.refresh_from_db()
     assert (service.sid, service.is_default) == (sid("IS", "1"), False)
     assert (service.checked_at, service.check_outcome, service.friendly_name) == (None, "", "")
+
+
+def test_a_service_that_two_accounts_have_is_that_of_the_account(
+    run: Any, environment: dict[str, str], account: Account, other: Account
+) -> None:
+    for each in (other, account):
+        ChatService.objects.create(account=each, name=f"at-{each.pk}", sid=sid("IS"))
+    assert f"unchanged: Chat service at-{account.pk}\n" in run(**environment)
 
 
 @pytest.mark.parametrize(
@@ -475,7 +486,14 @@ def test_a_newer_key_that_an_admin_added_signs_on(
     newer = add_key(account)
     run(RETIRE, **environment)
     assert active() == {sid("SK", "1"), newer.sid}
-    assert f"API key {newer} is newer; it is not retired and signs on.\n" in run.errors[-1]
+    assert f"API key {newer} is newer; it is not retired and goes on signing.\n" in run.errors[-1]
+
+
+def test_a_key_that_cannot_be_stored_retires_none(
+    refused: Any, twilio: TwilioServer, environment: dict[str, str], settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    assert "TWILIO_API_SECRET: The secret cannot be stored" in refused(RETIRE, **environment)
 
 
 def test_with_bad_variables_twilio_is_not_asked(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User, UserManager
+from django.test import override_settings
 
 from twilio_tokens.exceptions import IdentityNotAllowed
 from twilio_tokens.identity import (
@@ -15,6 +16,8 @@ from twilio_tokens.identity import (
     user_named,
     username,
 )
+
+from .conftest import NoReplica
 
 
 def identify(settings: Any, identity: Any, *products: str) -> str:
@@ -246,3 +249,8 @@ def test_what_can_be_no_username_is_no_user(
     monkeypatch.setattr(User, "USERNAME_FIELD", field)
     assert user_named(name) is None
     assert User.objects.exists()  # PostgreSQL has not given up the transaction
+
+
+def test_a_user_who_was_made_a_moment_ago_is_found_before_a_replica_knows(user: User) -> None:
+    with override_settings(DATABASE_ROUTERS=[NoReplica()]):
+        assert user_named("anna") == user

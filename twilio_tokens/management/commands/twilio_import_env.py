@@ -90,12 +90,16 @@ def _finding_before_retirement(given: TwilioVariables) -> Finding | None:
     """What Twilio says of the API key; None where none would be retired, or nothing imported."""
     if given.problems:
         return None
-    account_sid, key_sid, secret = (given.found[each].value for each in variables.REQUIRED)
+    account_sid, key_sid = (
+        given.found[each].value for each in (variables.ACCOUNT, variables.API_KEY)
+    )
     others = _rows(APIKey).filter(account__sid=account_sid, is_active=True).exclude(sid=key_sid)
     key = _rows(APIKey).filter(sid=key_sid).first()
     if key is not None:
         others = others.filter(created_at__lt=key.created_at) if key.is_active else others.none()
-    return verify_credentials(account_sid, key_sid, secret) if others.exists() else None
+    if not others.exists():
+        return None
+    return verify_credentials(account_sid, key_sid, given.found[variables.API_SECRET].value)
 
 
 def _import(given: TwilioVariables, finding: Finding | None, *, retire_others: bool) -> _Import:
@@ -139,7 +143,7 @@ class _Import:
             for resource in RESOURCES:
                 if resource.purpose in self.found:
                     self._resource(account, resource, self.found[resource.purpose])
-            if retire_others and key is not None:
+            if retire_others and key is not None and not self.problems:
                 self._retire_older_than(key)
         if self.problems:
             raise CommandError("Nothing was imported.\n" + "\n".join(self.problems))
@@ -159,11 +163,13 @@ class _Import:
     def _api_key(self, account: Account) -> APIKey | None:
         if not {variables.API_KEY, variables.API_SECRET} <= self.found.keys():
             return None
-        sid, secret = self.found[variables.API_KEY].value, self.found[variables.API_SECRET].value
+        # Secrets stay out of variables here, which an error report would show.
+        sid, secret = self.found[variables.API_KEY].value, self.found[variables.API_SECRET]
         key: APIKey | None = _rows(APIKey).filter(sid=sid).first()
         if key is None:
             name = f"Imported …{sid[-6:]}"
-            key = APIKey(account=account, name=name, sid=sid, region=Region.US1, secret=secret)
+            key = APIKey(account=account, name=name, sid=sid, region=Region.US1)
+            key.secret = secret.value
             self._create(key)
         elif key.account_id != account.pk:
             self.problems.append(
@@ -171,10 +177,11 @@ class _Import:
                 f"than that of {self._name(variables.ACCOUNT)}."
             )
             return None
-        elif matches(key.secret, secret, row=key.id, sid=key.sid):
+        elif matches(key.secret, secret.value, row=key.id, sid=key.sid):
             self._tell("unchanged", key)
         else:
-            self._update(key, secret=secret)
+            key.secret = secret.value
+            self._update(key, ["secret"])
         if not key.is_active:
             self.notes.append(f"API key {key} is not active; activate it in the admin.")
         if self.finding is not None and not self.problems:
@@ -184,7 +191,8 @@ class _Import:
     def _resource(self, account: Account, resource: Imported, sid: Variable) -> None:
         rows = _rows(resource.model)
         kind, name = resource.model._meta.verbose_name, resource.made_with["name"]
-        row = rows.filter(sid=sid.value).first() or rows.filter(name=name).first()
+        same = ({"sid": sid.value, "account": account}, {"sid": sid.value}, {"name": name})
+        row = next((row for each in same if (row := rows.filter(**each).first())), None)
         if row is None:
             values = {"account": account, "sid": sid.value, **resource.made_with}
             self._create(resource.model(**values))
@@ -196,7 +204,8 @@ class _Import:
         elif row.sid == sid.value:
             self._tell("unchanged", row)
         else:
-            self._update(row, sid=sid.value, friendly_name="")
+            row.sid, row.friendly_name = sid.value, ""
+            self._update(row, ["sid", "friendly_name"])
 
     def _retire_older_than(self, key: APIKey) -> None:
         active = _rows(APIKey).filter(account_id=key.account_id, is_active=True)
@@ -208,16 +217,14 @@ class _Import:
                 older.save(update_fields=["is_active", "updated_at"])
                 self._tell("retired", older)
         for newer in active.filter(created_at__gt=key.created_at):
-            self.notes.append(f"API key {newer} is newer; it is not retired and signs on.")
+            self.notes.append(f"API key {newer} is newer; it is not retired and goes on signing.")
 
     def _create(self, row: models.Model) -> None:
         if self._is_valid(row):
             row.save()
             self._tell("created", row)
 
-    def _update(self, row: Any, **changes: Any) -> None:
-        for name, value in changes.items():
-            setattr(row, name, value)
+    def _update(self, row: Any, changes: list[str]) -> None:
         row.forget_check()
         noted = {"updated_at", "checked_at", "check_outcome", "check_code", "check_message"}
         fields = noted & {field.name for field in row._meta.fields}
