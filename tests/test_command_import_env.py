@@ -599,6 +599,7 @@ def test_all_that_is_wrong_is_told_at_once(
         ("TWILIO_CHAT_SERVICE_SID", "TWILIO_CONVERSATIONS_SERVICE_SID", sid("IS", "1")),
         ("TWILIO_TWIML_APP_SID", "TWILIO_APP_SID", "default"),
     ],
+    ids=["key", "secret", "service", "app"],
 )
 def test_two_prefixed_names_of_one_value_may_agree_but_not_differ(
     name: str, alias: str, other: str, run: Any, refused: Any, environment: dict[str, str]

@@ -132,7 +132,7 @@ class Requests:
     def _send(self, url: str) -> Any:
         timeout = getattr(self._client.http_client, "timeout", None) or TIMEOUT
         try:
-            return self._client.request("GET", url, timeout=min(timeout, self._seconds))
+            return self._client.request("GET", url, timeout=min(timeout, max(self._left, 0.1)))
         finally:
             self._forget_request()
 

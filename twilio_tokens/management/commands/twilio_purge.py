@@ -30,7 +30,7 @@ class Command(TerminalCommand):
         try:
             limit = timezone.now() - timedelta(days=days)
         except OverflowError:
-            raise CommandError("--days reaches back before all time.") from None
+            raise CommandError("--days is too large.") from None
         # Not a replica: it would go on showing what is deleted.
         records = IssuedToken.objects.using(router.db_for_write(IssuedToken))
         expired = records.filter(expires_at__lt=limit).order_by("expires_at", "pk")
