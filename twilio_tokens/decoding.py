@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -20,10 +20,7 @@ from .crypto import unseal
 from .exceptions import IdentityNotAllowed, SecretUnavailable
 from .identity import RULES
 from .models import APIKey, IssuedToken, Outcome
-from .token_text import parts_of, token_in
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrOrPromise
+from .token_text import name_of_other_token, parts_of, token_in
 
 #: What a product's grant is called in tokens, with the name of its identity rule, and the errors
 #: that an identity against that rule and a missing one meet.
@@ -52,57 +49,6 @@ GRANTED_SIDS = (
 
 #: Values that Twilio needs in the grants, of which there are only these.
 GRANTED_CHOICES = (("task_router", "role", ("worker", "supervisor")),)
-
-
-def _is_capability_token(claims: Mapping[str, Any]) -> bool:
-    return _text(claims, "scope").startswith("scope:") or (
-        "scope" in claims and _text(claims, "iss").startswith("AC")
-    )
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    return value if isinstance(value, str) else ""
-
-
-#: What is taken for an Access Token, how its claims show that it is another one, and its name.
-OTHER_TOKENS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _StrOrPromise], ...] = (
-    (
-        _is_capability_token,
-        gettext_lazy(
-            "This is a Capability Token, which only Voice SDKs before 2.0 take. Twilio has "
-            "deprecated it: issue an Access Token with a Voice grant instead."
-        ),
-    ),
-    (
-        lambda claims: isinstance(claims.get("policies"), list),
-        gettext_lazy(
-            "This is a TaskRouter Capability Token, which only version 1 of TaskRouter.js takes. "
-            "Issue an Access Token with a TaskRouter grant instead."
-        ),
-    ),
-    (
-        lambda claims: claims.get("token_type") in ("access", "refresh", "sliding"),
-        gettext_lazy(
-            "This is a token of Simple JWT, with which users sign in to a site. Ask the site for "
-            "an Access Token, signed in with it."
-        ),
-    ),
-    (
-        lambda claims: _text(claims, "iss").startswith(("https://", "http://")),
-        gettext_lazy(
-            "This is a token of an identity provider (OpenID Connect or OAuth), with which users "
-            "sign in. Ask your site for an Access Token, signed in with it."
-        ),
-    ),
-    (
-        lambda claims: bool(claims),
-        gettext_lazy(
-            "This is a JWT, but not an Access Token of Twilio: it has neither “cty” in its header "
-            "nor grants."
-        ),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -146,8 +92,8 @@ def decode(token: str) -> DecodedToken:
     key, holds, record = _stored_key(claims), None, _record(claims)
     if key is not None:
         holds = _signature_holds(key, signed, signature)
-    other = _other_token(header, claims)
-    problems = [other] if other else list(_problems(header, claims, key, holds))
+    other = name_of_other_token(header, claims)
+    problems = [Problem(20101, other)] if other else list(_problems(header, claims, key, holds))
     return DecodedToken(header, claims, key, holds, record, problems)
 
 
@@ -196,15 +142,6 @@ def _problems(
     else:
         yield from _grant_problems(grants)
         yield from _identity_problems(grants)
-
-
-def _other_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Problem | None:
-    """That it is none of Twilio's Access Tokens: then nothing else needs to be said."""
-    if "cty" in header or "grants" in claims:
-        return None
-    names = (name for is_it, name in OTHER_TOKENS if is_it(claims))
-    name = next(names, None)
-    return None if name is None else Problem(20101, str(name))
 
 
 def _header_problems(header: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Finds a token in what was pasted, and takes it apart."""
+"""Finds a token in what was pasted, takes it apart, and names those that are no Access Tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 import re
 import string
 from base64 import urlsafe_b64decode
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .exceptions import InvalidToken
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 #: Tokens are a few hundred characters long.
 LONGEST_TOKEN = 16_384
@@ -116,3 +120,61 @@ def _is_flat(value: Any, levels: int) -> bool:
     if not isinstance(value, list):
         return True
     return levels > 0 and all(_is_flat(each, levels - 1) for each in value)
+
+
+def _is_capability_token(claims: Mapping[str, Any]) -> bool:
+    return _text(claims, "scope").startswith("scope:") or (
+        "scope" in claims and _text(claims, "iss").startswith("AC")
+    )
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value if isinstance(value, str) else ""
+
+
+#: What is taken for an Access Token, how its claims show that it is another one, and its name.
+OTHER_TOKENS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _StrOrPromise], ...] = (
+    (
+        _is_capability_token,
+        gettext_lazy(
+            "This is a Capability Token, which only Voice SDKs before 2.0 take. Twilio has "
+            "deprecated it: issue an Access Token with a Voice grant instead."
+        ),
+    ),
+    (
+        lambda claims: isinstance(claims.get("policies"), list),
+        gettext_lazy(
+            "This is a TaskRouter Capability Token, which only version 1 of TaskRouter.js takes. "
+            "Issue an Access Token with a TaskRouter grant instead."
+        ),
+    ),
+    (
+        lambda claims: claims.get("token_type") in ("access", "refresh", "sliding"),
+        gettext_lazy(
+            "This is a token of Simple JWT, with which users sign in to a site. Ask the site for "
+            "an Access Token, signed in with it."
+        ),
+    ),
+    (
+        lambda claims: _text(claims, "iss").startswith(("https://", "http://")),
+        gettext_lazy(
+            "This is a token of an identity provider (OpenID Connect or OAuth), with which users "
+            "sign in. Ask your site for an Access Token, signed in with it."
+        ),
+    ),
+    (
+        lambda claims: bool(claims),
+        gettext_lazy(
+            "This is a JWT, but not an Access Token of Twilio: it has neither “cty” in its header "
+            "nor grants."
+        ),
+    ),
+)
+
+
+def name_of_other_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> str | None:
+    """What it is, and what to do; None for what may be an Access Token of Twilio."""
+    if "cty" in header or "grants" in claims:
+        return None
+    return next((str(name) for is_it, name in OTHER_TOKENS if is_it(claims)), None)
