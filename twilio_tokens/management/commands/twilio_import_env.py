@@ -115,9 +115,6 @@ def _import_once(
     given: TwilioVariables, finding: Finding | None, *, retire_others: bool
 ) -> _Import:
     with transaction.atomic(using=router.db_for_write(Account)):
-        # SQLite lets nobody else write from here on, instead of failing at the first save if
-        # somebody did.
-        _rows(Account).filter(pk=0).update(is_default=False)
         done = _Import(given, finding)
         done.run(retire_others=retire_others)
     return done
@@ -138,6 +135,9 @@ class _Import:
         if self.finding is not None and self.finding.outcome != Outcome.VERIFIED:
             self.problems.append(f"{self._name(variables.API_KEY)}: {self.finding.message}")
         if variables.ACCOUNT in self.found:
+            # SQLite lets nobody else write from here on, instead of failing at the first save if
+            # somebody did.
+            _rows(Account).filter(pk=0).update(is_default=False)
             account = self._account(self.found[variables.ACCOUNT])
             key = self._api_key(account)
             for resource in RESOURCES:
