@@ -46,7 +46,7 @@ BAD = [
     ("ENCRYPTION_KEYS", [], "W001", Warning, "is not set: no API key's secret", "generate_key"),
     ("ENCRYPTION_KEYS", generate_key(), "E001", Error, "should be a list", "newest key first"),
     ("ENCRYPTION_KEYS", missing, "E001", Error, "raised ConnectionError.", "newest key first"),
-    ("ENCRYPTION_KEYS", "no.such", "E001", Error, "raised ImproperlyConf", "newest key first"),
+    ("ENCRYPTION_KEYS", "no.such", "E001", Error, "raised SettingError", "newest key first"),
     ("TTL", 600, "E002", Error, "TTL should be a dictionary", '{"voice": 600}'),
     ("TTL", {"voice": "600"}, "E002", Error, "TTL['voice'] should be", '{"voice": 600}'),
     ("TTL", {"video": 86_401}, "E002", Error, "from 1 to 86400", "keep their defaults"),
@@ -127,6 +127,33 @@ def test_a_site_without_the_templates_of_rest_framework_is_told(settings: Any) -
     message = only_message()
     assert message.id == "twilio_tokens.W005"
     assert "rest_framework" in message.hint
+
+
+BACKENDS = "django.core.cache.backends"
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "rate", "check_id"),
+    [
+        ("dummy.DummyCache", {}, "1/s", "W030"),
+        ("dummy.DummyCache", {}, None, None),
+        ("dummy.DummyCache", {}, "often", "E004"),
+        ("redis.RedisCache", {}, "1/s", "W031"),
+        ("redis.RedisCache", {}, None, None),
+        ("redis.RedisCache", {"socket_timeout": 1}, "1/s", None),
+        ("memcached.PyMemcacheCache", {}, "1/s", "W031"),
+        ("memcached.PyMemcacheCache", {"timeout": 1}, "1/s", None),
+        ("locmem.LocMemCache", {}, "1/s", None),
+    ],
+)
+def test_a_cache_that_cannot_count_or_may_hang_is_told_where_requests_are_counted(
+    settings: Any, backend: str, options: dict[str, int], rate: str | None, check_id: str | None
+) -> None:
+    settings.CACHES = {"default": {"BACKEND": f"{BACKENDS}.{backend}", "OPTIONS": options}}
+    settings.TWILIO_TOKENS_THROTTLE_RATE = rate
+    messages = run_checks(include_deployment_checks=True)
+    ids = [each.id for each in messages if each.id.startswith("twilio_tokens.")]
+    assert ids == ([f"twilio_tokens.{check_id}"] if check_id else [])
 
 
 def test_the_check_command_fails_for_an_error_and_passes_with_a_warning(

@@ -63,11 +63,11 @@ def test_a_restricted_resource_is_there_for_members_of_any_of_its_groups(
     superuser = User.objects.create_superuser("root")
     user.groups.set(Group.objects.filter(name="crew"))
     assert Credentials(user).find(ChatService, "backstage") == staff_only
-    assert Credentials(user).names(ChatService) == ["backstage", "support"]
+    assert [*Credentials(user).named(ChatService)] == ["backstage", "support"]
     assert Credentials(superuser).find(ChatService, "backstage") is None
-    assert Credentials(superuser).names(ChatService) == ["support"]
+    assert [*Credentials(superuser).named(ChatService)] == ["support"]
     user.groups.set(Group.objects.all())
-    assert Credentials(user).names(ChatService) == ["backstage", "support"]
+    assert [*Credentials(user).named(ChatService)] == ["backstage", "support"]
 
 
 def test_a_user_without_groups_is_a_member_of_none(
@@ -76,7 +76,7 @@ def test_a_user_without_groups_is_a_member_of_none(
     class UserOfAnIdentityProvider:
         pk = 5
 
-    assert Credentials(UserOfAnIdentityProvider()).names(ChatService) == ["support"]
+    assert [*Credentials(UserOfAnIdentityProvider()).named(ChatService)] == ["support"]
 
 
 def test_a_default_that_is_restricted_is_told_apart_from_none(
@@ -95,10 +95,10 @@ def test_a_tenant_knows_the_names_of_its_own_account_only(
 ) -> None:
     other = Account.objects.create(name="Other", sid=sid("AC", "1"))
     ChatService.objects.create(account=other, name="theirs", sid=sid("IS", "1"))
-    assert Credentials(user).names(ChatService) == ["support", "theirs"]
+    assert [*Credentials(user).named(ChatService)] == ["support", "theirs"]
     settings.TWILIO_TOKENS_ACCOUNT = lambda user: other
     tenant = Credentials(user)
-    assert tenant.names(ChatService) == ["theirs"]
+    assert [*tenant.named(ChatService)] == ["theirs"]
     assert tenant.find(ChatService, "theirs") is not None
     assert tenant.find(ChatService, "support") is None
 

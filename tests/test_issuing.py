@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pprint import pformat
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
@@ -688,3 +689,57 @@ def test_an_offer_tells_of_a_wrong_setting(
     setattr(settings, f"TWILIO_TOKENS_{setting}", "no.such.path")
     assert problems(user, "chat") == {"chat": "not_configured"}
     assert f"TWILIO_TOKENS_{setting}" in caplog.text
+
+
+# Sites without time zones, and users without a name
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu"])
+def test_a_site_without_time_zones_records_its_own_time(
+    api_key: APIKey, user: User, secret: str, settings: Any, zone: str
+) -> None:
+    settings.USE_TZ = False
+    settings.TIME_ZONE = zone
+    before = timezone.now()
+    issued = issue(user, Video())
+    record = IssuedToken.objects.get()
+    assert before.replace(microsecond=0) <= record.issued_at <= timezone.now()
+    assert record.expires_at - record.issued_at == timedelta(days=1)
+    assert IssuedToken.objects.live().get() == record
+    assert issued.expires_at.timestamp() == decoded(issued.token, secret)["exp"]
+
+
+class Nameless:
+    """A user whose username may be missing, as where users sign in by telephone."""
+
+    is_authenticated = is_active = True
+    pk = 1
+
+    def __init__(self, name: Any) -> None:
+        self.name = name
+
+    def get_username(self) -> Any:
+        return self.name
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        *(("username", name) for name in (None, "", " ", "\u3000")),
+        *(("encoded_username", name) for name in (None, "")),
+    ],
+)
+def test_a_user_without_a_name_has_no_identity(
+    api_key: APIKey, settings: Any, function: str, name: str | None
+) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = f"twilio_tokens.identity.{function}"
+    with pytest.raises(IdentityNotAllowed):
+        issue(Nameless(name), Video())
+
+
+@pytest.mark.parametrize("name", [7, 0, UUID(int=0)])
+def test_a_name_that_is_no_text_is_the_identity_as_text(
+    api_key: APIKey, settings: Any, name: Any
+) -> None:
+    settings.TWILIO_TOKENS_AUDIT = False
+    assert issue(Nameless(name), Video()).identity == str(name)

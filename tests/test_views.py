@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import OperationalError, connection, connections
+from django.db.models.signals import pre_save
+from django.test import override_settings
 from django.urls import reverse
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.authtoken.models import Token
@@ -17,6 +23,7 @@ from rest_framework.test import APIClient
 
 from tests.conftest import decoded, sid
 from twilio_tokens import exceptions
+from twilio_tokens.credentials import cache as credential_cache
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 from twilio_tokens.urls import token_urls
 from twilio_tokens.views import TokenViewSet
@@ -434,14 +441,6 @@ def test_a_body_must_state_its_length(api: APIClient, accept: str, length: str) 
     assert_refused(response, accept, 400, "parse_error")
 
 
-@pytest.mark.usefixtures("_site")
-def test_the_limit_is_djangos_and_can_be_lifted(api: APIClient, settings: Any, accept: str) -> None:
-    body = b'{"room": "a"}' + b" " * 3_000_000
-    assert_refused(post(api, "video/", body, accept), accept, 400, "parse_error")
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = None
-    assert post(api, "video/", body, accept).status_code == 201
-
-
 @pytest.mark.parametrize(
     ("method", "page"), [("PUT", ""), ("PATCH", "video/"), ("DELETE", "video/")]
 )
@@ -625,11 +624,129 @@ def test_a_setting_that_cannot_be_used_is_told_in_the_log_only(
     assert f"TWILIO_TOKENS_{setting}" in caplog.text
 
 
+def fail(*arguments: Any) -> Any:
+    """``user.company.twilio_account`` of a user without a company."""
+    return arguments[0].company.twilio_account
+
+
+def fail_to_find(*arguments: Any) -> Any:
+    return User.objects.get(pk=0)
+
+
+FAULTY_FUNCTIONS = [
+    (name, function)
+    for name in ("IDENTITY", "ACCOUNT", "ROOM_POLICY")
+    for function in (fail, fail_to_find, lambda: "too few arguments")
+]
+
+
 @pytest.mark.usefixtures("_site")
-def test_a_mistake_of_the_site_is_not_hidden(api: APIClient, settings: Any, accept: str) -> None:
-    settings.TWILIO_TOKENS_IDENTITY = lambda user: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        post(api, "video/", {}, accept)
+@pytest.mark.parametrize(("setting", "function"), FAULTY_FUNCTIONS)
+def test_a_function_of_the_site_that_raises_is_told_in_the_log_only(
+    api: APIClient,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    accept: str,
+    setting: str,
+    function: Any,
+) -> None:
+    with override_settings(**{f"TWILIO_TOKENS_{setting}": function}):
+        response = post(api, "video/", {"room": "a"}, accept)
+        assert_refused(response, accept, 503, "not_configured")
+        assert response.data["detail"] == MESSAGES["not_configured"]
+        assert f"The function in TWILIO_TOKENS_{setting} raised" in caplog.text
+        assert "Traceback" in caplog.text
+        offer = api.get("/twilio/tokens/video/", headers={"accept": accept})
+        assert offer.status_code == 200
+        code = offer.data.get("problem", {}).get("code")
+        assert code == (None if setting == "ROOM_POLICY" else "not_configured")
+    assert post(api, "video/", {"room": "a"}, accept).status_code == 201
+
+
+@pytest.mark.usefixtures("_site")
+@pytest.mark.parametrize("refusal", [DjangoPermissionDenied, exceptions.PermissionDenied])
+def test_a_function_of_the_site_may_refuse(
+    api: APIClient, settings: Any, accept: str, refusal: type[Exception]
+) -> None:
+    def refuse(user: Any, room: Any) -> bool:
+        raise refusal("Not today.")
+
+    settings.TWILIO_TOKENS_ROOM_POLICY = refuse
+    response = post(api, "video/", {"room": "a"}, accept)
+    assert_refused(response, accept, 403, "permission_denied")
+    assert response.data["detail"] == "Not today."
+
+
+@contextmanager
+def without_table(name: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {name} RENAME TO away")
+        yield
+        cursor.execute(f"ALTER TABLE away RENAME TO {name}")
+
+
+MISSING_TABLES = {
+    Account: ("not_configured", "not_configured"),
+    APIKey: ("not_configured", "not_configured"),
+    ChatService: ("not_configured", "not_configured"),
+    IssuedToken: ("audit_unavailable", None),
+    User: ("not_configured", "not_configured"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_site")
+def test_a_missing_table_gets_an_answer(
+    api: APIClient, caplog: pytest.LogCaptureFixture, accept: str
+) -> None:
+    for model, (code, problem) in MISSING_TABLES.items():
+        credential_cache.clear()
+        with without_table(model._meta.db_table):
+            response = post(api, "chat/", {}, accept)
+            offer = api.get("/twilio/tokens/chat/", headers={"accept": accept})
+        assert (response.status_code, response.data["code"]) == (503, code)
+        assert model._meta.db_table in caplog.text
+        told = offer.data if model is User else offer.data.get("problem", {})
+        assert offer.status_code == (503 if model is User else 200)
+        assert told.get("code") == problem
+        caplog.clear()
+    assert post(api, "chat/", {}, accept).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_site")
+def test_a_database_that_is_gone_gets_an_answer_and_the_next_request_works(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise OperationalError("could not connect to server")
+
+    for atomic in (False, True):
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
+        for page, body in (("video/", {}), ("chat/", {}), ("", {"video": {}})):
+            with monkeypatch.context() as patch:
+                patch.setattr(type(connections["default"]), "ensure_connection", refuse)
+                responses = [
+                    post(api, page, body, accept),
+                    api.get(f"/twilio/tokens/{page}", headers={"accept": accept}),
+                ]
+            for response in responses:
+                assert (response.status_code, response.data["code"]) == (503, "not_configured")
+                assert response["Cache-Control"] == "no-store"
+        assert post(api, "video/", {}, accept).status_code == 201
+
+
+@pytest.mark.usefixtures("_site")
+def test_a_record_that_a_receiver_prevents_is_no_token(api: APIClient, accept: str) -> None:
+    def prevent(**kwargs: Any) -> None:
+        raise RuntimeError
+
+    pre_save.connect(prevent, sender=IssuedToken)
+    try:
+        assert_refused(post(api, "video/", {}, accept), accept, 503, "audit_unavailable")
+    finally:
+        pre_save.disconnect(prevent, sender=IssuedToken)
+    assert post(api, "video/", {}, accept).status_code == 201
 
 
 # What one may ask for

@@ -1,8 +1,9 @@
 """The only reader of the ``TWILIO_TOKENS_*`` settings.
 
 Every setting is a typed property of :data:`settings`, read when it is used, so that
-``override_settings`` works. A value that cannot be used raises ``ImproperlyConfigured``
-with a sentence that names the setting and what it should be, never its value.
+``override_settings`` works. A value that cannot be used raises ``SettingError``
+with a sentence that names the setting and what it should be, never its value. So does a
+function of the site's that raises, for it was called on behalf of a token.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.utils.module_loading import import_string
+
+from .exceptions import PermissionDenied, SettingError, TwilioTokensError
 
 #: Seconds. Twilio refuses tokens that live longer (https://www.twilio.com/docs/api/errors/20157).
 LONGEST_TTL = 86_400
@@ -63,7 +66,7 @@ class Settings:
     def identity(self) -> Callable[[Any], str]:
         function = self._callable("IDENTITY", "twilio_tokens.identity.username")
         if function is None:
-            raise ImproperlyConfigured("TWILIO_TOKENS_IDENTITY should be a callable, not None.")
+            raise SettingError("TWILIO_TOKENS_IDENTITY should be a callable, not None.")
         return function
 
     @property
@@ -83,12 +86,10 @@ class Settings:
         """Product to default lifetime in seconds."""
         value = self._get("TTL", {})
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise ImproperlyConfigured(
-                "TWILIO_TOKENS_TTL should be a dictionary of product to seconds."
-            )
+            raise SettingError("TWILIO_TOKENS_TTL should be a dictionary of product to seconds.")
         for product, seconds in value.items():
             if not _is_seconds(seconds, 1, LONGEST_TTL):
-                raise ImproperlyConfigured(
+                raise SettingError(
                     f"TWILIO_TOKENS_TTL[{product!r}] should be a whole number of seconds "
                     f"from 1 to {LONGEST_TTL}."
                 )
@@ -98,7 +99,7 @@ class Settings:
     def max_ttl(self) -> int:
         value = self._get("MAX_TTL", LONGEST_TTL)
         if not _is_seconds(value, 1, LONGEST_TTL):
-            raise ImproperlyConfigured(
+            raise SettingError(
                 "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds "
                 f"from 1 to {LONGEST_TTL}: Twilio refuses tokens that live longer."
             )
@@ -116,7 +117,7 @@ class Settings:
     def throttle_rate(self) -> str | None:
         value = self._get("THROTTLE_RATE", "60/min")
         if value is not None and not (isinstance(value, str) and _RATE.fullmatch(value)):
-            raise ImproperlyConfigured(
+            raise SettingError(
                 'TWILIO_TOKENS_THROTTLE_RATE should be None or like "60/min" '
                 "(a number, then s, min, hour or day)."
             )
@@ -126,7 +127,7 @@ class Settings:
     def credential_cache_seconds(self) -> int | float:
         value = self._get("CREDENTIAL_CACHE_SECONDS", 15)
         if type(value) not in (int, float) or not 0 <= value <= LONGEST_TTL:
-            raise ImproperlyConfigured(
+            raise SettingError(
                 "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
             )
         return value  # type: ignore[no-any-return]
@@ -139,7 +140,7 @@ class Settings:
         value = self._get(name, default)
         # "False" from an environment variable is a true string: refused, not guessed.
         if not isinstance(value, bool):
-            raise ImproperlyConfigured(f"TWILIO_TOKENS_{name} should be True or False.")
+            raise SettingError(f"TWILIO_TOKENS_{name} should be True or False.")
         return value
 
     def _callable(self, name: str, default: str | None = None) -> Callable[..., Any] | None:
@@ -148,15 +149,33 @@ class Settings:
             try:
                 value = _imported(value)
             except ImportError as error:
-                raise ImproperlyConfigured(
+                raise SettingError(
                     f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one; "
                     f"the path could not be imported ({error})."
                 ) from error
         if value is not None and not callable(value):
-            raise ImproperlyConfigured(
+            raise SettingError(
                 f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one."
             )
         return value  # type: ignore[no-any-return]
 
 
 settings = Settings()
+
+
+def answer_of(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What the site's function in ``TWILIO_TOKENS_<name>`` returns.
+
+    It may refuse by ``PermissionDenied``, Django's or ours; anything else that it raises is a
+    fault of the site's, so a ``SettingError``.
+    """
+    try:
+        return function(*arguments)
+    except TwilioTokensError:
+        raise
+    except DjangoPermissionDenied as error:
+        raise PermissionDenied(str(error) or None) from error
+    except Exception as error:  # whatever the site's code raises
+        raise SettingError(
+            f"The function in TWILIO_TOKENS_{name} raised {type(error).__name__}."
+        ) from error

@@ -20,7 +20,7 @@ from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from .conf import settings
+from .conf import answer_of, settings
 from .exceptions import NotConfigured
 from .models import Account, APIKey, Region, Resource, RestrictedResource
 
@@ -132,7 +132,7 @@ class Credentials:
         choose = settings.account
         if choose is None:
             return None
-        account = choose(self.user)
+        account = answer_of("ACCOUNT", choose, self.user)
         if not isinstance(account, Account) or account.pk is None:
             raise NotConfigured("TWILIO_TOKENS_ACCOUNT returned no saved account for this user.")
         return account
@@ -177,8 +177,9 @@ class Credentials:
         )
         return (None, False) if entry is None else (entry.resource, self._permits(entry))
 
-    def names(self, model: type[Resource]) -> list[str]:
-        """The names of all resources that this user may use, in order; read afresh."""
+    def named(self, model: type[Resource]) -> dict[str, Any]:
+        """The names of all resources that this user may use, in order, each with the primary
+        key of its account; read afresh."""
         resources = model._default_manager.order_by("name")
         if self.tenant is not None:
             resources = resources.filter(account=self.tenant)
@@ -186,7 +187,7 @@ class Credentials:
             resources = resources.filter(
                 models.Q(groups=None) | models.Q(groups__in=self._group_ids)
             ).distinct()
-        return list(resources.values_list("name", flat=True))
+        return dict(resources.values_list("name", "account"))
 
     def _permits(self, entry: _Entry) -> bool:
         return not entry.group_ids or not entry.group_ids.isdisjoint(self._group_ids)

@@ -6,13 +6,17 @@ Each error has a stable ``code`` (a string) and a sentence for the person who as
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from django.core import exceptions as django_exceptions
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
+
+logger = logging.getLogger(__name__)
 
 
 class TwilioTokensError(Exception):
@@ -95,6 +99,13 @@ class Unavailable(TwilioTokensError):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
+        self._is_logged = False
+
+    def log(self) -> None:
+        """Write the reason to the log, once however many callers the error passes."""
+        if not self._is_logged:
+            self._is_logged = True
+            logger.error("No access token issued: %s", self.reason, exc_info=self.__cause__)
 
 
 class NotConfigured(Unavailable):
@@ -103,6 +114,16 @@ class NotConfigured(Unavailable):
         "Access tokens are not configured on this site. Its administrator finds the reason "
         "in the log."
     )
+
+
+class SettingError(NotConfigured, django_exceptions.ImproperlyConfigured):
+    """A setting that cannot be used, or whose function raised.
+
+    Its text names the setting, for who sets up the site; ``message`` is for users.
+    """
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class SecretUnavailable(Unavailable):
@@ -115,6 +136,11 @@ class SecretUnavailable(Unavailable):
 class AuditUnavailable(Unavailable):
     code = "audit_unavailable"
     default_message = _("The audit record could not be written, so no access token was issued.")
+
+
+class ThrottleUnavailable(Unavailable):
+    code = "throttle_unavailable"
+    default_message = _("Requests cannot be counted right now, so no access token was issued.")
 
 
 class EncryptionKeyError(SecretUnavailable):

@@ -18,7 +18,7 @@ from django.db import DataError, router, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .conf import settings
+from .conf import answer_of, settings
 from .exceptions import IdentityNotAllowed
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _ANY_PRODUCT = IdentityRule(gettext_lazy("Access Tokens"), 256)
 
 def identity_for(user: Any, products: Iterable[str]) -> str:
     """The user's identity, legal for each of the products. Raises ``IdentityNotAllowed``."""
-    identity = settings.identity(user)
+    identity = answer_of("IDENTITY", settings.identity, user)
     if not isinstance(identity, str) or not identity.strip():
         raise IdentityNotAllowed(
             _(
@@ -139,7 +139,8 @@ def user_named(username: str) -> Any | None:
 
 
 def username(user: Any) -> str:
-    return str(user.get_username())
+    name = user.get_username()
+    return "" if name is None else str(name)
 
 
 def encoded_username(user: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +9,9 @@ from datetime import datetime, timedelta, timezone
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured
+from django.conf import settings as django_settings
 from django.db import Error as DatabaseError
+from django.utils.timezone import get_default_timezone, make_naive
 from django.utils.translation import gettext as _
 
 from .conf import settings
@@ -24,6 +24,7 @@ from .exceptions import (
     NotAuthenticated,
     NotConfigured,
     SecretUnavailable,
+    SettingError,
     Unavailable,
 )
 from .grants import Grant, registered
@@ -31,8 +32,6 @@ from .identity import identity_for
 from .models import Account, APIKey, IssuedToken
 from .signals import access_token_issued
 from .signing import sign
-
-logger = logging.getLogger(__name__)
 
 #: Before its expiry a token should be replaced this early, or at half its life if that is
 #: later. Earlier than the warning of every Twilio SDK.
@@ -68,12 +67,23 @@ def issue_access_token(
     """
     try:
         return _issue(user, grants, ttl, issued_by)
-    except ImproperlyConfigured as error:
-        unavailable: Unavailable = NotConfigured(str(error))
+    except DatabaseError as error:
+        unavailable: Unavailable = not_configured(error)
+    except SettingError as error:
+        # Its text may be shown by a view of the site's own.
+        unavailable = NotConfigured(error.reason)
+        unavailable.__cause__ = error.__cause__
     except Unavailable as error:
         unavailable = error
-    logger.error("No access token issued: %s", unavailable.reason)
+    unavailable.log()
     raise unavailable
+
+
+def not_configured(fault: DatabaseError) -> NotConfigured:
+    """A database that cannot tell what is configured: the same as if nothing were."""
+    error = NotConfigured(f"The database failed: {type(fault).__name__}.")
+    error.__cause__ = fault
+    return error
 
 
 def _issue(
@@ -102,20 +112,29 @@ def _record(plan: _Plan, issued: IssuedAccessToken, issued_by: Any) -> IssuedTok
         grants={
             grant.product: grant.to_audit(plan.resources[grant.product]) for grant in plan.grants
         },
-        issued_at=issued.issued_at,
-        expires_at=issued.expires_at,
+        issued_at=_for_database(issued.issued_at),
+        expires_at=_for_database(issued.expires_at),
         issued_by=issued_by,
     )
     if settings.audit:
         try:
             record.save(force_insert=True)
-        except DatabaseError as error:
-            raise AuditUnavailable(f"The audit record was not written: {error}") from error
+        except Exception as error:  # the database's, or a receiver's: no record, no token
+            raise AuditUnavailable(
+                f"The audit record was not written: {type(error).__name__}."
+            ) from error
     return record
 
 
+def _for_database(moment: datetime) -> datetime:
+    """Without ``USE_TZ`` databases hold times of the site's own zone, and take no others."""
+    return moment if django_settings.USE_TZ else make_naive(moment, get_default_timezone())
+
+
 def _check_user(user: Any) -> None:
-    if not (user and user.is_authenticated and user.is_active):
+    if not (
+        user and getattr(user, "is_authenticated", False) and getattr(user, "is_active", False)
+    ):
         raise NotAuthenticated
 
 

@@ -7,14 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.db import Error as DatabaseError
 
 from .credentials import Credentials
 from .crypto import check_opens
 from .exceptions import NotConfigured, TwilioTokensError, Unavailable
 from .grants import Grant, registered
 from .identity import identity_for
-from .issuing import resolve
+from .issuing import not_configured, resolve
+from .models import APIKey
+
+#: Accounts; each takes a few statements.
+MOST_TRIED = 5
 
 logger = logging.getLogger(__name__)
 
@@ -44,24 +48,48 @@ def offers(user: Any, products: Iterable[str] | None = None) -> dict[str, Offer]
 
 
 def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
-    resources: dict[str, list[str]] = {name: [] for name in grant.resources}
+    named: dict[str, dict[str, Any]] = {field: {} for field in grant.resources}
     default = None
-    requests: list[dict[str, str]] = [{}]
+    problem: TwilioTokensError | None
     try:
-        for name, model in grant.resources.items():
-            resources[name] = credentials.names(model)
+        for field, model in grant.resources.items():
+            named[field] = credentials.named(model)
         if grant.needed:
             default = _default_name(credentials, grant.resources[grant.needed])
-            if default is None and resources[grant.needed]:
-                requests = [{grant.needed: name} for name in resources[grant.needed]]
-    except (ImproperlyConfigured, NotConfigured) as error:
-        return Offer(grant, resources, None, _as_problem(error))
+        problem = _problem_of_all(credentials, _worth_a_try(grant, named, default))
+    except DatabaseError as error:
+        problem = not_configured(error)
+    except TwilioTokensError as error:
+        problem = error
+    if isinstance(problem, Unavailable):
+        # A site that needs no Chat has no Chat service, and is asked all day.
+        level = logging.INFO if type(problem) is NotConfigured else logging.WARNING
+        logger.log(level, "No access token can be issued: %s", problem.reason)
+    return Offer(grant, {field: [*names] for field, names in named.items()}, default, problem)
+
+
+def _worth_a_try(
+    grant: type[Grant], named: dict[str, dict[str, Any]], default: str | None
+) -> list[Grant]:
+    """The requests that one would succeed with if any does; not of every account of thousands."""
+    if not grant.needed or default is not None or not named[grant.needed]:
+        return [grant()]
+    first_of = {account: name for name, account in reversed(named[grant.needed].items())}
+    signing = set(APIKey.objects.filter(is_active=True).values_list("account", flat=True))
+    accounts = sorted(first_of, key=lambda account: account not in signing)
+    return [grant(**{grant.needed: first_of[account]}) for account in accounts[:MOST_TRIED]]
+
+
+def _problem_of_all(
+    credentials: Credentials, requests: Iterable[Grant]
+) -> TwilioTokensError | None:
+    """None if one of them would succeed."""
     problem = None
     for request in requests:
-        problem = _problem(credentials, grant(**request))
+        problem = _problem(credentials, request)
         if problem is None:
             break
-    return Offer(grant, resources, default, problem)
+    return problem
 
 
 def _default_name(credentials: Credentials, model: type[Any]) -> str | None:
@@ -82,15 +110,6 @@ def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None
         identity_for(credentials.user, [grant.product])
         key = credentials.signing_key(account)
         check_opens(key.secret, row=key.id, sid=key.sid)
-    except (ImproperlyConfigured, TwilioTokensError) as error:
-        return _as_problem(error)
+    except TwilioTokensError as error:
+        return error
     return None
-
-
-def _as_problem(error: ImproperlyConfigured | TwilioTokensError) -> TwilioTokensError:
-    problem = NotConfigured(str(error)) if isinstance(error, ImproperlyConfigured) else error
-    if isinstance(problem, Unavailable):
-        # A site that needs no Chat has no Chat service, and is asked all day.
-        level = logging.INFO if isinstance(problem, NotConfigured) else logging.WARNING
-        logger.log(level, "No access token can be issued: %s", problem.reason)
-    return problem

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -24,13 +24,19 @@ from rest_framework.settings import api_settings
 from rest_framework.utils import html
 
 from .conf import settings
+from .exceptions import SettingError
 from .grants import FieldKind, Grant, field_kinds, registered
 from .issuing import IssuedAccessToken
 from .offers import Offer
 
 #: Sent along by every HTML form of a Django site.
 CSRF_FIELD = "csrfmiddlewaretoken"
-NON_FIELD_ERRORS = api_settings.NON_FIELD_ERRORS_KEY
+
+#: What belongs to no field. REST framework's own name; a site may have chosen another for its API.
+NON_FIELD_ERRORS = "non_field_errors"
+
+#: Messages of an error answer. A body may hold thousands of mistakes.
+MOST_ERRORS = 10
 
 #: Keys of an error answer: an unknown field of this name is told of among the general errors.
 RESERVED = {"code", "detail", NON_FIELD_ERRORS}
@@ -135,7 +141,7 @@ class TTLField(IntegerField):
     def bind(self, field_name: str, parent: Any) -> None:
         super().bind(field_name, parent)
         # The page that tells of a wrong setting has a form too.
-        with suppress(ImproperlyConfigured):
+        with suppress(SettingError):
             self.min_value, self.max_value = 1, settings.max_ttl
 
 
@@ -143,7 +149,10 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
     """Refuses what it does not know: a misspelt field must not widen a token."""
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = self._unknown_errors(data) if isinstance(data, Mapping) else {}
+        if not isinstance(data, Mapping):
+            message = self.error_messages["invalid"].format(datatype=type(data).__name__)
+            raise ValidationError({NON_FIELD_ERRORS: [ErrorDetail(message, "invalid")]})
+        unknown = self._unknown_errors(data)
         try:
             value = super().to_internal_value(data)
         except ValidationError as error:
@@ -151,6 +160,13 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
         if unknown:
             raise ValidationError(unknown)
         return value
+
+    @property
+    def errors(self) -> Any:
+        errors = super().errors
+        if api_settings.NON_FIELD_ERRORS_KEY in errors:  # of the body "null"
+            errors[NON_FIELD_ERRORS] = errors.pop(api_settings.NON_FIELD_ERRORS_KEY)
+        return errors
 
     def is_known(self, name: str, *, in_html: bool) -> bool:
         is_csrf_field = in_html and self.root is self and name == CSRF_FIELD
@@ -167,16 +183,16 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
     def _unknown_errors(self, data: Mapping[str, Any]) -> dict[str, Any]:
         in_html = html.is_html_input(data)
         errors: dict[str, Any] = {}
-        for name in data:
-            if not self.is_known(name, in_html=in_html):
-                # A name may hold what no answer can: lone surrogates, or a megabyte.
-                shown = name.encode("utf-8", "backslashreplace").decode()[:100]
-                if shown in RESERVED or shown != name:
-                    message = gettext("Unknown field: %(name)s.") % {"name": shown}
-                    where = NON_FIELD_ERRORS
-                else:
-                    message, where = gettext("Unknown field."), name
-                errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
+        unknown = (name for name in data if not self.is_known(name, in_html=in_html))
+        for name in islice(unknown, MOST_ERRORS + 1):
+            # A name may hold what no answer can: lone surrogates, or a whole page.
+            shown = name.encode("utf-8", "backslashreplace").decode()[:100]
+            if shown in RESERVED or shown != name:
+                message = gettext("Unknown field: %(name)s.") % {"name": shown}
+                where = NON_FIELD_ERRORS
+            else:
+                message, where = gettext("Unknown field."), name
+            errors.setdefault(where, []).append(ErrorDetail(message, "unknown_field"))
         return errors
 
 
@@ -186,11 +202,13 @@ class GrantSerializer(StrictSerializer):
     grant: type[Grant]
 
     def get_value(self, dictionary: Any) -> Any:
-        """In the HTML form of several products, one is wanted if ticked or filled in."""
+        """In the HTML form of several products, one is wanted if ticked or filled in; what has
+        unknown fields is looked at, to be refused."""
         if not html.is_html_input(dictionary):
             return dictionary.get(self.field_name, empty)
         nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
-        wanted = dictionary.get(self.field_name) or any(nested.values())
+        is_unknown = nested.keys() - self.fields.keys()
+        wanted = dictionary.get(self.field_name) or any(nested.values()) or is_unknown
         return nested if wanted else empty
 
     @classmethod

@@ -1,26 +1,130 @@
+"""How often one user may ask for tokens, counted so that parallel requests cannot slip through."""
+
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
 
+from django.conf import settings as django_settings
+from django.core.cache import BaseCache, caches
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.files import locks
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from .conf import settings
+from .exceptions import ThrottleUnavailable, TwilioTokensError
+
+#: Longer than a request takes from reading the count to writing it.
+RACE_SECONDS = 10
+
+FORGETFUL = "The cache does not keep what is counted in it."
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+def issues_nothing(handler: _Handler) -> _Handler:
+    """Decorates a method of a viewset that may be called any number of times."""
+    handler.issues_nothing = True  # type: ignore[attr-defined]
+    return handler
 
 
 class TokenRateThrottle(SimpleRateThrottle):
-    """One bucket per user for the tokens of all products. Only asking for a token counts."""
+    """One bucket per user for all products.
+
+    Every request counts, unless its handler is decorated with ``issues_nothing``: a subclass
+    that issues on GET must not escape. Requests are counted in windows, each as long as the
+    rate's period; the first one begins with the user's first request.
+    """
+
+    num_requests: int
+    duration: int
+    #: Seconds until the window of the last request ends.
+    rest_of_window: float
 
     scope = "twilio_tokens"
+    cache_alias = "default"
+
+    @property
+    def cache(self) -> BaseCache:  # type: ignore[override]
+        return caches[self.cache_alias]
 
     def get_rate(self) -> str | None:
         return settings.throttle_rate
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        if request.method != "POST":
+        handler = getattr(view, getattr(view, "action", None) or str(request.method).lower(), None)
+        if request.method == "OPTIONS" or getattr(handler, "issues_nothing", False):
             return None
-        return self.cache_format % {"scope": self.scope, "ident": request.user.pk}
+        # A primary key may hold what memcached refuses in a key.
+        ident = sha256(str(request.user.pk).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return self.cache_format % {"scope": self.scope, "ident": ident}
 
-    def wait(self) -> float | None:
-        # DRF has no answer where the rate was lowered meanwhile; Retry-After is promised.
-        return super().wait() or self.duration  # type: ignore[attr-defined]
+    def allow_request(self, request: Request, view: Any) -> bool:
+        key = None if self.rate is None else self.get_cache_key(request, view)
+        if key is None:
+            return True
+        try:
+            with self._alone():
+                return self._take_place(key)
+        except TwilioTokensError:
+            raise
+        except Exception as error:  # whatever the client of the site's cache raises
+            raise ThrottleUnavailable(f"The cache raised {type(error).__name__}.") from error
+
+    def wait(self) -> float:
+        return self.rest_of_window
+
+    @property
+    def _is_locked(self) -> bool:
+        """The cache in files has no operation that only one of two processes succeeds with."""
+        return isinstance(self.cache, FileBasedCache)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        if self._is_locked:
+            return _locked(Path(django_settings.CACHES[self.cache_alias]["LOCATION"]))
+        return nullcontext()
+
+    def _take_place(self, key: str) -> bool:
+        """Whether one of the window's places was free."""
+        start: Any = self.cache.get_or_set(key, self.timer(), self.duration)
+        elapsed = self.timer() - start
+        # The first window, unless a clock was set: then another, and never a longer wait.
+        window = int(elapsed / self.duration)
+        self.rest_of_window = min(self.duration, (window + 1) * self.duration - elapsed)
+        counter = f"{key}:{start}:{window}"
+        # Django's own way to count, which some backends inherit, reads and then writes.
+        if type(self.cache).incr is BaseCache.incr:
+            return self._claim(counter)
+        return self._count(counter) <= self.num_requests
+
+    def _count(self, counter: str) -> int:
+        try:
+            return self.cache.incr(counter)
+        except ValueError:  # it is not there yet
+            self.cache.add(counter, 0, 2 * self.duration)
+        try:
+            return self.cache.incr(counter)
+        except ValueError:
+            raise ThrottleUnavailable(FORGETFUL) from None
+
+    def _claim(self, counter: str) -> bool:
+        """Where two requests may read the same count, only one of them gets each place."""
+        for place in range(self.cache.get(counter, 0), self.num_requests):
+            if self._is_locked or self.cache.add(f"{counter}:{place}", True, RACE_SECONDS):
+                self.cache.set(counter, place + 1, 2 * self.duration)
+                if self.cache.get(counter) is None:
+                    raise ThrottleUnavailable(FORGETFUL)
+                return True
+        return False
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "twilio_tokens.lock").open("wb") as file:
+        locks.lock(file, locks.LOCK_EX)
+        yield

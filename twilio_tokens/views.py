@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
+from django.db import Error as DatabaseError
+from django.db import connections, transaction
+from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
 from rest_framework import status
+from rest_framework.metadata import SimpleMetadata
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.utils.serializer_helpers import ReturnDict
 from rest_framework.views import exception_handler
 from rest_framework.viewsets import ViewSet
 
 from .conf import settings
+from .error_reports import hide_tokens
 from .exceptions import (
-    IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
-    NotConfigured,
     PermissionDenied,
     TwilioTokensError,
     Unavailable,
 )
 from .grants import Grant, registered
 from .identity import identity_for
-from .issuing import issue_access_token
+from .issuing import issue_access_token, not_configured
 from .offers import Offer, offers
+from .parsers import TokenRequest, parser_classes
 from .serializers import (
+    MOST_ERRORS,
     NON_FIELD_ERRORS,
     TokenSerializer,
     offer_answer,
@@ -43,9 +48,7 @@ from .serializers import (
     token_answer,
     token_serializer,
 )
-from .throttles import TokenRateThrottle
-
-logger = logging.getLogger(__name__)
+from .throttles import TokenRateThrottle, issues_nothing
 
 
 class TokenViewSet(ViewSet):
@@ -57,10 +60,16 @@ class TokenViewSet(ViewSet):
     permission_classes = [IsAuthenticated]
     throttle_classes = [TokenRateThrottle]
 
+    # What is read and written does not depend on the defaults of the site's own API.
+    content_negotiation_class = DefaultContentNegotiation
+    metadata_class = SimpleMetadata
+    versioning_class = None
+
     #: The product of the page; None for the page of all products.
     product: str | None = None
 
-    def list(self, request: Request) -> Response:
+    @issues_nothing
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """What the user may ask for. Issues nothing."""
         offers = self.offers()
         defaults, longest = settings.ttls, settings.max_ttl
@@ -78,7 +87,7 @@ class TokenViewSet(ViewSet):
             return Response(answer | {name: offer_answer(offer) for name, offer in offers.items()})
         return Response(answer | offer_answer(offers[self.product]))
 
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Issue a token."""
         grants, ttl = self._read(request)
         try:
@@ -128,14 +137,10 @@ class TokenViewSet(ViewSet):
     def _identity(self) -> str | None:
         try:
             return identity_for(self.request.user, [])
-        except IdentityNotAllowed:
+        except TwilioTokensError:  # each product's problem says it
             return None
 
     def _read(self, request: Request) -> tuple[Sequence[Grant], int | None]:
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if "HTTP_TRANSFER_ENCODING" in request.META or not length.isdecimal():
-            # DRF would take the body for an empty one, and so ask for a token of every room.
-            raise drf.ParseError(_("The request should state the length of its body."))
         serializer = reader(self.product)
         try:
             values = serializer.to_internal_value(request.data)
@@ -161,10 +166,41 @@ class TokenViewSet(ViewSet):
 
     # Every request and every answer passes here.
 
-    def get_parsers(self) -> Any:
-        return [_CarefulParser(parser) for parser in super().get_parsers()]
+    @classmethod
+    def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
+        """Each record stays written, whatever becomes of the request; and no error report, not
+        even of an answer that fails to be rendered, shows the token."""
+        view = hide_tokens(super().as_view(actions, **initkwargs))
+        for alias in connections:
+            view = transaction.non_atomic_requests(using=alias)(view)
+        return view
+
+    @classproperty
+    def parser_classes(cls) -> Sequence[type[BaseParser]]:
+        return parser_classes()
+
+    @classproperty
+    def renderer_classes(cls) -> Sequence[type[BaseRenderer]]:
+        return renderer_classes()
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> TokenRequest:
+        made = super().initialize_request(request, *args, **kwargs)
+        return TokenRequest(
+            request,
+            parsers=made.parsers,
+            authenticators=made.authenticators,  # type: ignore[arg-type]
+            negotiator=made.negotiator,
+            parser_context=made.parser_context,
+        )
+
+    def get_format_suffix(self, **kwargs: Any) -> None:
+        """A keyword of the site's URL is none."""
 
     def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, DatabaseError):
+            # It may not even have said who asks, which a page would ask it again.
+            self.request.accepted_renderer = renderer = TokenJSONRenderer()
+            self.request.accepted_media_type = renderer.media_type
         return super().handle_exception(_api_exception(exc))
 
     def get_exception_handler(self) -> Any:
@@ -176,36 +212,23 @@ class TokenViewSet(ViewSet):
         return response
 
 
-class _CarefulParser(BaseParser):
-    """One of the site's parsers, raising ``ParseError`` where it would fail in another way.
+class TokenJSONRenderer(JSONRenderer):
+    compact = True
+    ensure_ascii = False
+    strict = True
 
-    Only then does DRF not parse the same body again while it renders the error.
-    """
 
-    def __init__(self, parser: BaseParser) -> None:
-        self.parser = parser
-        self.media_type = parser.media_type
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        request = parser_context["request"]
-        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "us-ascii"):
-            raise drf.ParseError(_("The request body should be in UTF-8."))
-        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if longest is not None and int(request.META.get("CONTENT_LENGTH") or 0) > longest:
-            raise drf.ParseError(_("The request body is too large."))
-        try:
-            return self.parser.parse(stream, media_type, parser_context)
-        except RecursionError:
-            raise drf.ParseError(_("The request body is nested too deeply.")) from None
-        except SuspiciousOperation:
-            raise drf.ParseError(_("The request body has too many fields.")) from None
+def renderer_classes() -> list[type[BaseRenderer]]:
+    """JSON always, and the browsable API where the site's own views have it."""
+    of_the_site: Any = api_settings.DEFAULT_RENDERER_CLASSES
+    is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
+    return [TokenJSONRenderer, *([BrowsableAPIRenderer] if is_browsable else [])]
 
 
 def _api_exception(error: Exception) -> Exception:
     """The same error as one that DRF can answer with, if it is one of ours."""
-    if isinstance(error, ImproperlyConfigured):
-        logger.error("A token request failed: %s", error)
-        error = NotConfigured(str(error))
+    if isinstance(error, DatabaseError):  # the user could not be looked up, for one
+        error = not_configured(error)
     if not isinstance(error, TwilioTokensError):
         return error
     if isinstance(error, NotAuthenticated):
@@ -213,6 +236,7 @@ def _api_exception(error: Exception) -> Exception:
     answer = drf.APIException(error.message, error.code)
     answer.status_code = status.HTTP_400_BAD_REQUEST
     if isinstance(error, Unavailable):
+        error.log()
         answer.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     elif isinstance(error, PermissionDenied):
         answer.status_code = status.HTTP_403_FORBIDDEN
@@ -223,15 +247,35 @@ def _error_response(error: Exception, context: dict[str, Any]) -> Response | Non
     """DRF's own answer, plus the stable code. A site's own handler would change the shape."""
     response = exception_handler(error, context)
     if response is not None:
-        codes = set(_codes(response.data))
-        response.data["code"] = codes.pop() if len(codes) == 1 else drf.ValidationError.default_code
+        codes = [detail.code for detail in _details(response.data)]
+        if len(codes) > MOST_ERRORS:
+            response.data = _first_errors(response.data)
+        response.data["code"] = (
+            codes[0] if len(set(codes)) == 1 else drf.ValidationError.default_code
+        )
     return response
 
 
-def _codes(detail: Any) -> Iterator[str]:
-    """The code of every message in an error answer, however deep."""
-    if isinstance(detail, drf.ErrorDetail):
-        yield str(detail.code)
+def _details(answer: Any) -> Iterator[drf.ErrorDetail]:
+    """Every message of an error answer, however deep."""
+    if isinstance(answer, drf.ErrorDetail):
+        yield answer
     else:
-        for part in detail.values() if isinstance(detail, dict) else detail:
-            yield from _codes(part)
+        for part in answer.values() if isinstance(answer, dict) else answer:
+            yield from _details(part)
+
+
+def _first_errors(answer: Any) -> Any:
+    """As many as help whoever mends the request."""
+    places = iter(range(MOST_ERRORS))
+
+    def kept(part: Any) -> Any:
+        if isinstance(part, drf.ErrorDetail):
+            return part if next(places, None) is not None else None
+        if isinstance(part, dict):
+            return {name: rest for name, each in part.items() if (rest := kept(each))}
+        return [rest for each in part if (rest := kept(each))]
+
+    first = kept(answer)
+    first.setdefault(NON_FIELD_ERRORS, []).append(_("And more."))
+    return ReturnDict(first, serializer=answer.serializer)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from tests.conftest import add_key
+from twilio_tokens.models import Account, ChatService
+from twilio_tokens.offers import MOST_TRIED, offers
+
+
+def sids(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:032x}" for number in range(1, count + 1)]
+
+
+def services_of_as_many_accounts(count: int) -> None:
+    Account.objects.bulk_create(
+        Account(name=f"Account {number}", sid=sid) for number, sid in enumerate(sids("AC", count))
+    )
+    ChatService.objects.bulk_create(
+        ChatService(account=account, name=f"service-{account.pk}", sid=f"IS{account.sid[2:]}")
+        for account in Account.objects.all()
+    )
+
+
+def statements(user: User) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        offers(user)
+    return len(captured)
+
+
+@pytest.mark.parametrize("keys", [0, 300])
+def test_what_one_may_ask_for_takes_no_more_statements_with_more_services(
+    user: User, settings: Any, keys: int
+) -> None:
+    """Of accounts without a key, or with keys whose secrets do not open."""
+    services_of_as_many_accounts(10)
+    few = statements(user)
+    Account.objects.all().delete()
+    services_of_as_many_accounts(300)
+    for number, account in enumerate(Account.objects.all()[:keys]):
+        add_key(account, sid=f"SK{number:032x}")
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    assert statements(user) <= few + 2 * MOST_TRIED
+    offer = offers(user, ["chat"])["chat"]
+    assert len(offer.resources["service"]) == 300
+    assert offer.problem is not None
+    assert offer.problem.code == ("secret_unavailable" if keys else "not_configured")
+
+
+def test_one_account_of_many_that_can_sign_is_found(user: User, api: APIClient) -> None:
+    services_of_as_many_accounts(50)
+    last = Account.objects.order_by("-pk")[0]
+    add_key(last)
+    assert offers(user, ["chat"])["chat"].problem is None
+    body = {"service": f"service-{last.pk}"}
+    assert api.post("/twilio/tokens/chat/", body, format="json").status_code == 201

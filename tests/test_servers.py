@@ -1,0 +1,216 @@
+"""Real servers, and requests as HTTP/1.1 and HTTP/2 send them: with a length, and without."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import redis
+
+from tests.conftest import new_secret, sid
+from twilio_tokens.crypto import generate_key
+
+VIDEO, VOICE = "/twilio/tokens/video/", "/twilio/tokens/voice/"
+JSON = {"Content-Type": "application/json"}
+
+APPLICATION = "tests.servers.applications"
+SERVERS = {
+    "uvicorn": ("uvicorn", "--port", "{port}", "--lifespan", "off", f"{APPLICATION}:asgi"),
+    "hypercorn": ("hypercorn", "--bind", "127.0.0.1:{port}", f"asgi:{APPLICATION}:asgi"),
+    "hypercorn-wsgi": ("hypercorn", "--bind", "127.0.0.1:{port}", f"wsgi:{APPLICATION}:wsgi"),
+    "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "8", f"{APPLICATION}:wsgi"),
+    "runserver": ("django", "runserver", "127.0.0.1:{port}", "--noreload"),
+}
+HTTP_2 = {"hypercorn", "hypercorn-wsgi"}
+
+POPULATE = """
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from rest_framework.authtoken.models import Token
+from twilio_tokens.models import Account, APIKey, TwiMLApp
+call_command("migrate", verbosity=0)
+call_command("createcachetable", "cache")
+account = Account.objects.create(name="Main", sid="AC" + "0" * 32)
+APIKey.objects.create(
+    account=account, name="Key", sid="SK" + "0" * 32, region="us1", secret=input()
+)
+TwiMLApp.objects.create(
+    account=account, name="phone", sid="AP" + "0" * 32, is_default=True, allow_incoming=True
+)
+print(Token.objects.create(user=User.objects.create(username="anna")).key)
+"""
+
+
+class Site:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secret = new_secret()
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.servers.settings",
+            "SITE_FOLDER": str(folder),
+            "SITE_CACHE": "filebased.FileBasedCache",
+            "SITE_CACHE_LOCATION": str(folder / "cache"),
+            "SITE_ENCRYPTION_KEY": generate_key(),
+        }
+        setup = [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"]
+        self.token = subprocess.run(
+            setup,
+            env=self.environment,
+            input=self.secret,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    @contextmanager
+    def served_by(self, server: str, **environment: str) -> Iterator[httpx.Client]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [part.format(port=port) for part in SERVERS[server]]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env={**self.environment, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        is_http_2 = server in HTTP_2
+        try:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}",
+                headers={"Authorization": f"Token {self.token}"},
+                http1=not is_http_2,
+                http2=is_http_2,
+                # A server may close a connection whose body it was not asked for.
+                limits=httpx.Limits(max_keepalive_connections=0),
+                timeout=60,
+                trust_env=False,
+            ) as client:
+                _wait_for(client)
+                yield client
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+    def clear_database_cache(self) -> None:
+        with closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
+            database.execute("DELETE FROM cache")
+
+    def granted(self, response: httpx.Response) -> dict[str, Any]:
+        assert response.status_code == 201, response.text
+        claims = jwt.decode(response.json()["token"], self.secret, algorithms=["HS256"])
+        return {**claims["grants"], "ttl": claims["exp"] - claims["iat"]}
+
+
+def _wait_for(client: httpx.Client) -> None:
+    for _ in range(300):
+        try:
+            client.get(VIDEO)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("The server does not start.")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site(tmp_path_factory.mktemp("site"))
+
+
+def unstated(body: bytes) -> Iterator[bytes]:
+    """A body of which the client does not tell the length: chunked, or in HTTP/2 frames."""
+    yield body[: len(body) // 2]
+    yield body[len(body) // 2 :]
+
+
+FORM = b"--x\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n--x--\r\n"
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
+SCOPED = {"identity": "anna", "video": {"room": "A"}}
+NO_INCOMING = {"identity": "anna", "voice": {"outgoing": {"application_sid": sid("AP")}}}
+
+READ = [
+    (VIDEO, JSON, b'{"room": "A", "ttl": 60}', {**SCOPED, "ttl": 60}),
+    (VIDEO, URLENCODED, b"room=A&ttl=60", {**SCOPED, "ttl": 60}),
+    (VIDEO, MULTIPART, FORM % (b"room", b"A"), {**SCOPED, "ttl": 86_400}),
+    (VOICE, JSON, b'{"incoming": false}', {**NO_INCOMING, "ttl": 3_600}),
+    (VIDEO, JSON, b"{}", {"identity": "anna", "video": {}, "ttl": 86_400}),
+    (VIDEO, JSON, b"", {"identity": "anna", "video": {}, "ttl": 86_400}),
+]
+REFUSED = [
+    (VIDEO, JSON, b'{"rooom": "A"}', "unknown_field"),
+    (VIDEO, JSON, b'{"room": "A"', "parse_error"),
+    (VIDEO, JSON, b'{"room": "' + b"A" * 70_000 + b'"}', "parse_error"),
+    (VIDEO, JSON, b" " * 3_000_000 + b"{}", "parse_error"),
+    (VIDEO, MULTIPART, FORM % (b"rooom", b"A"), "unknown_field"),
+    (VIDEO, MULTIPART, (FORM % (b"room", b"A"))[:-12], "parse_error"),
+    (VIDEO, {}, b'{"room": "A"}', "unsupported_media_type"),
+]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_body_is_read_or_refused_whether_or_not_its_length_is_stated(
+    site: Site, server: str
+) -> None:
+    with site.served_by(server) as client:
+        for path, headers, body, granted in READ:
+            stated = client.post(path, content=body, headers=headers)
+            assert site.granted(stated) == granted
+            response = client.post(path, content=unstated(body), headers=headers)
+            if server == "runserver":  # it hands out the chunks as they are on the wire
+                assert (response.status_code, response.json()["code"]) == (400, "parse_error")
+            else:
+                assert site.granted(response) == granted
+        for path, headers, body, code in REFUSED:
+            for content in (body, unstated(body)):
+                response = client.post(path, content=content, headers=headers)
+                if server != "runserver" or content is body:
+                    assert response.json()["code"] == code
+                assert response.status_code in {400, 415}
+                assert response.headers["Cache-Control"] == "no-store"
+
+
+REDIS = "redis://127.0.0.1:6379/9"
+SHARED_CACHES = {
+    "redis": ("redis.RedisCache", REDIS),
+    "database": ("db.DatabaseCache", "cache"),
+    "files": ("filebased.FileBasedCache", ""),
+}
+
+
+@pytest.mark.parametrize("cache", ["memory", *SHARED_CACHES])
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_of_a_hundred_parallel_requests_as_many_pass_as_the_limit_says(
+    site: Site, server: str, cache: str, tmp_path: Path
+) -> None:
+    backend, location = SHARED_CACHES.get(cache, ("locmem.LocMemCache", ""))
+    if cache == "redis":
+        try:
+            redis.Redis.from_url(REDIS).flushdb()
+        except redis.ConnectionError as error:
+            pytest.skip(f"Redis does not answer: {error}")
+    site.clear_database_cache()
+    environment = {
+        "SITE_THROTTLE_RATE": "10/hour",
+        "SITE_CACHE": backend,
+        "SITE_CACHE_LOCATION": location or str(tmp_path),
+        "WEB_CONCURRENCY": "1" if cache == "memory" else "2",  # processes of gunicorn
+    }
+    with site.served_by(server, **environment) as client, ThreadPoolExecutor(20) as pool:
+        statuses = Counter(pool.map(lambda _: client.post(VIDEO).status_code, range(100)))
+    assert statuses == {201: 10, 429: 90}

@@ -1,0 +1,176 @@
+"""What the HTTP API reads: a body that is there is read whole, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from io import BytesIO
+from typing import Any, ClassVar
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings as django_settings
+from django.core.exceptions import SuspiciousOperation
+from django.http import RawPostDataException
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request, is_form_media_type
+from rest_framework.settings import api_settings
+
+#: Bytes. A token request is small, and all that it holds is looked at.
+LARGEST_BODY = 65_536
+
+#: In a multipart body. Enough for a hundred fields with the longest boundaries that browsers make.
+MOST_DASHES = 2_000
+
+
+class TokenRequest(Request):
+    """REST framework's request, which also reads bodies whose length nobody stated.
+
+    REST framework takes a body without ``Content-Length``, as HTTP/2 and chunked requests may
+    send it, for an empty one; and an empty body asks for a token for every room.
+    """
+
+    @cached_property
+    def stream(self) -> BytesIO | None:
+        try:
+            body = self._read_body()
+        except RawPostDataException:
+            # Where a middleware has read a form, REST framework takes what Django made of it.
+            if self._is_form_read_by_django():
+                raise
+            raise ParseError(_("The request body was read before it arrived here.")) from None
+        except (OSError, SuspiciousOperation):
+            raise ParseError(_("The request body could not be read to its end.")) from None
+        return BytesIO(body) if body else None
+
+    def _read_body(self) -> bytes:
+        longest = _longest()
+        stated = self._stated_length()
+        if stated > longest:
+            raise ParseError(_("The request body is too large."))
+        body: bytes = self.body or self._unstated_body(longest + 1)
+        if len(body) > longest:
+            raise ParseError(_("The request body is too large."))
+        if len(body) < stated:
+            raise ParseError(_("The request body could not be read to its end."))
+        # Django reads a multipart body only as far as this says.
+        self.META["CONTENT_LENGTH"] = str(len(body))
+        return body
+
+    def _stated_length(self) -> int:
+        text = self.META.get("CONTENT_LENGTH") or "0"
+        if not (text.isascii() and text.isdecimal() and len(text) < 20):
+            raise ParseError(_("The Content-Length of the request should be a number."))
+        return int(text)
+
+    def _unstated_body(self, most: int) -> bytes:
+        """What a WSGI server holds back from an application that goes by the stated length."""
+        environ: Mapping[str, Any] = getattr(self, "environ", {})
+        is_http_1 = environ.get("SERVER_PROTOCOL", "HTTP/1.1").startswith(("HTTP/0", "HTTP/1"))
+        if environ.get("wsgi.input_terminated") or not is_http_1:
+            return _read_up_to(most, environ["wsgi.input"])
+        if "HTTP_TRANSFER_ENCODING" in self.META and environ:
+            raise ParseError(_("The request should state the length of its body."))
+        return b""
+
+    def _is_form_read_by_django(self) -> bool:
+        request = self._request
+        return (
+            is_form_media_type(self.content_type)
+            and any(is_form_media_type(parser.media_type) for parser in self.parsers or ())
+            and bool(request.POST or request.FILES)
+        )
+
+
+def _longest() -> int:
+    of_the_site = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return LARGEST_BODY if of_the_site is None else min(LARGEST_BODY, int(of_the_site))
+
+
+def _read_up_to(most: int, stream: Any) -> bytes:
+    """Some servers hand out a body piece by piece."""
+    body = b""
+    while len(body) < most and (piece := stream.read(most - len(body))):
+        body += piece
+    return body
+
+
+class CarefulParser(BaseParser):
+    """One of REST framework's parsers, which refuses what that would leave out or stumble over."""
+
+    parser_class: ClassVar[type[BaseParser]]
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        params = parser_context["request"].content_params
+        body = stream.read()
+        if params.get("charset", "utf-8").lower() not in ("utf-8", "us-ascii"):
+            raise ParseError(_("The request body should be in UTF-8."))
+        try:
+            self._text_of(body).decode()
+            parsed = self.parser_class().parse(BytesIO(body), media_type, parser_context)
+        except UnicodeDecodeError:
+            raise ParseError(_("The request body should be in UTF-8.")) from None
+        except RecursionError:
+            raise ParseError(_("The request body is nested too deeply.")) from None
+        except SuspiciousOperation:
+            raise ParseError(_("The request body has too many fields.")) from None
+        if not self._is_whole(parsed, body, params):
+            raise ParseError(_("The request body is malformed."))
+        return parsed
+
+    def _text_of(self, body: bytes) -> bytes:
+        return body
+
+    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+        """Whether nothing of the body was left out."""
+        return True
+
+
+class TokenJSONParser(CarefulParser):
+    parser_class = JSONParser
+    media_type = JSONParser.media_type
+    renderer_class = JSONRenderer  # of the browsable API's form for raw data
+
+
+class TokenFormParser(CarefulParser):
+    parser_class = FormParser
+    media_type = FormParser.media_type
+
+    def _text_of(self, body: bytes) -> bytes:
+        return unquote_to_bytes(body)
+
+    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+        return bool(parsed)
+
+
+class TokenMultiPartParser(CarefulParser):
+    parser_class = MultiPartParser
+    media_type = MultiPartParser.media_type
+
+    def _text_of(self, body: bytes) -> bytes:
+        if body.count(b"--") > MOST_DASHES:  # each may begin a part, which costs more than its size
+            raise ParseError(_("The request body has too many fields."))
+        return body
+
+    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+        """Django drops parts without a name, and takes what is cut off for the last one."""
+        delimiter = b"--" + params["boundary"].encode()
+        values = [each for part in (parsed.data, parsed.files) for _, each in part.lists()]
+        text = body.strip()
+        return (
+            text.startswith(delimiter)
+            and text.endswith(delimiter + b"--")
+            and text.count(delimiter) == sum(map(len, values)) + 1
+        )
+
+
+def parser_classes() -> list[type[BaseParser]]:
+    """JSON always, and HTML forms where the site's own views take them."""
+    of_the_site: Any = api_settings.DEFAULT_PARSER_CLASSES
+    forms = (TokenFormParser, TokenMultiPartParser)
+    return [
+        TokenJSONParser,
+        *(each for each in forms if any(issubclass(p, each.parser_class) for p in of_the_site)),
+    ]
