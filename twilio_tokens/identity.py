@@ -110,13 +110,13 @@ def identity_for(user: Any, products: Iterable[str]) -> str:
     return identity
 
 
-def user_named(username: str) -> Any | None:
-    """The user of that username, whatever field of a site's own user model that is.
+def users_named(username: str) -> list[Any]:
+    """Those of that username, whatever field of a site's own user model that is.
 
-    None where nobody has it, or where it fits several users and none exactly.
+    More than one where a site ignores case and no user's name is written exactly so.
     """
     if re.search(r"[\x00\ud800-\udfff]", username):
-        return None  # no database stores it, and some fail to look it up
+        return []  # no database stores it, and some fail to look it up
     model: Any = get_user_model()
     using = router.db_for_write(model)  # a replica may not know a new user yet
     users = model._default_manager.db_manager(using)
@@ -124,18 +124,13 @@ def user_named(username: str) -> Any | None:
         # PostgreSQL gives up the whole transaction for a value that its column cannot hold.
         with transaction.atomic(using=using):
             try:
-                return users.get_by_natural_key(username)
-            except MultipleObjectsReturned:  # the manager of a site may ignore case
-                return users.get(**{model.USERNAME_FIELD: username})
-    except (
-        ObjectDoesNotExist,
-        MultipleObjectsReturned,
-        ValidationError,
-        ValueError,
-        OverflowError,
-        DataError,
-    ):
-        return None
+                return [users.get_by_natural_key(username)]
+            except MultipleObjectsReturned:
+                field = model.USERNAME_FIELD
+                exact = list(users.filter(**{field: username}))
+                return exact or list(users.filter(**{f"{field}__iexact": username}))
+    except (ObjectDoesNotExist, ValidationError, ValueError, OverflowError, DataError):
+        return []
 
 
 def username(user: Any) -> str:

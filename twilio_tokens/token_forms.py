@@ -25,7 +25,7 @@ from .exceptions import (
     Unavailable,
 )
 from .grants import FieldKind, Grant, field_kinds, registered
-from .identity import RULES, user_named
+from .identity import RULES, users_named
 from .issuing import IssuedAccessToken, issue_access_token
 from .models import Resource
 
@@ -126,10 +126,10 @@ class TestTokenForm(forms.Form):
         return self.issued is not None
 
     def clean_username(self) -> Any:
-        user = user_named(self.cleaned_data["username"])
-        if user is None:
+        users = users_named(self.cleaned_data["username"])
+        if len(users) != 1:
             raise ValidationError(_("There is no such user."), code="does_not_exist")
-        return user
+        return users[0]
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""

@@ -37,7 +37,7 @@ from twilio_tokens.admin.sdk_notes import clock, sdk_notes
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
-from twilio_tokens.identity import user_named
+from twilio_tokens.identity import users_named
 from twilio_tokens.models import APIKey, IssuedToken
 from twilio_tokens.token_forms import DecodeForm, TestTokenForm
 
@@ -99,10 +99,8 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return queryset, False
         # MariaDB has an index for the one, PostgreSQL for the other.
         identity = Q(identity__istartswith=term, identity__startswith=term)
-        found = identity | Q(jti=term)
-        user = user_named(term)
-        if user is not None:
-            found |= Q(user=user)
+        users = users_named(term)
+        found = identity | Q(jti=term) | (Q(user__in=users) if users else Q())
         return queryset.filter(found), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from twilio_tokens.grants import Chat, Grant, Video, Voice
-from twilio_tokens.identity import user_named
+from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.serializers import token_answer
@@ -43,9 +43,12 @@ class Command(TerminalCommand):
         )
 
     def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
-        user = user_named(username)
-        if user is None:
-            raise CommandError(f"No user, or more than one, has the username {username}.")
+        users = users_named(username)
+        if not users:
+            raise CommandError(f"There is no user {username}.")
+        if len(users) > 1:
+            names = ", ".join(user.get_username() for user in users)
+            raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
         grants: list[Grant] = [
             grant(**({} if options[grant.product] is UNNAMED else {name: options[grant.product]}))
             for grant, name in ((Video, "room"), (Chat, "service"), (Voice, "app"))
@@ -53,7 +56,7 @@ class Command(TerminalCommand):
         ]
         if not grants:
             raise CommandError("Name at least one product: --video, --chat or --voice.")
-        issued = issue_access_token(user=user, grants=grants, ttl=ttl)
+        issued = issue_access_token(user=users[0], grants=grants, ttl=ttl)
         answer = token_answer(issued)
         self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)
         self.stderr.write(
