@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from jwt.utils import base64url_decode, base64url_encode
-from playwright.sync_api import Page, Response, Route
+from playwright.sync_api import Page, Request, Response, Route
 
 from twilio_tokens.models import APIKey
+from twilio_tokens.throttles import TokenRateThrottle
 
 
 def change(route: Route, **ask: Any) -> dict[str, Any]:
@@ -36,15 +37,24 @@ def tamper(route: Route) -> None:
     route.fulfill(status=201, json={**answer, "token": f"{head}.{payload}.{signature}"})
 
 
-def without_schedule(page: Page, product: str, ttl: int) -> None:
-    """Put the client's own schedule out of reach: what is left are the events of the SDK."""
+def without_schedule(page: Page, product: str, ttl: int) -> list[float]:
+    """Schedule the first refresh for the token's end: what comes sooner is an event of the SDK's.
+
+    The times at which the site is asked.
+    """
+    asked: list[float] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith(f"/tokens/{product}/"):
+            asked.append(time.monotonic())
 
     def answer(route: Route) -> None:
-        route.fulfill(
-            status=201, json={**change(route, ttl=ttl), "refresh_at": "2100-01-01T00:00:00Z"}
-        )
+        token = change(route, ttl=ttl)
+        route.fulfill(status=201, json={**token, "refresh_at": token["expires_at"]})
 
-    page.route(f"**/twilio/tokens/{product}/", answer)
+    page.on("request", note)
+    page.route(f"**/twilio/tokens/{product}/", answer, times=1)
+    return asked
 
 
 def down_for_two_requests(page: Page, product: str) -> list[int]:
@@ -65,5 +75,10 @@ def down_for_two_requests(page: Page, product: str) -> list[int]:
 def throttled_for(seconds: float, settings: Any) -> None:
     """From now on anna may ask for one token a minute, and did so almost a minute ago."""
     settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
-    key = f"throttle_twilio_tokens_{User.objects.get(username='anna').pk}"
-    cache.set(key, [time.time() - 60 + seconds], timeout=60)
+    request: Any = SimpleNamespace(method="POST", user=User.objects.get(username="anna"))
+    throttle = TokenRateThrottle()
+    # The window that began then.
+    throttle.cache.set(
+        throttle.get_cache_key(request, None), time.time() - 60 + seconds, timeout=60
+    )
+    assert throttle.allow_request(request, None)

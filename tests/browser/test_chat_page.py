@@ -164,8 +164,9 @@ def test_it_lives_past_the_expiry_of_its_first_token(
 
 def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> None:
     """Conversations has tokenAboutToExpire."""
-    without_schedule(page, "chat", ttl=12)
+    asked = without_schedule(page, "chat", ttl=12)
     lives_on(connected(page), twilio)
+    assert asked[1] - asked[0] < 12 - 1
 
 
 def test_it_outlives_a_site_that_answers_503_twice(

@@ -26,8 +26,9 @@ CLIENT = Path("twilio_tokens/static/twilio_tokens")
 #: What a front end does: the client is its own copy, the address is the site's.
 ASK = """async ([url, options]) => {
   const { TokenSource } = await import("/twilio-tokens.js");
-  const { key, ...rest } = options;
+  const { key, csrf, ...rest } = options;
   if (key) rest.headers = () => ({ Authorization: `Token ${key}` });
+  if (csrf) rest.headers = () => ({ "X-CSRFToken": csrf });
   try {
     return await new TokenSource(`${url}/twilio/tokens/video/`, {}, rest).get();
   } catch ({ status, code, retryAfter }) {
@@ -67,13 +68,26 @@ def front_end(signed_in: SignedIn, origin: str) -> Page:
     return page
 
 
+@pytest.fixture
+def cookies(front_end: Page, site: str) -> dict[str, str]:
+    """The options of a front end that sends cookies, and the CSRF token as the site gave it."""
+    (csrf,) = [
+        cookie["value"]
+        for cookie in front_end.context.cookies(site)
+        if cookie["name"] == "csrftoken"
+    ]
+    return {"credentials": "include", "csrf": csrf}
+
+
 def ask(page: Page, site: str, **options: str) -> Any:
     return page.evaluate(ASK, [site, options])
 
 
 @pytest.mark.usefixtures("allowed")
-def test_a_listed_origin_gets_a_token_with_cookies(front_end: Page, site: str, secret: str) -> None:
-    answer = ask(front_end, site, credentials="include")
+def test_a_listed_origin_gets_a_token_with_cookies(
+    front_end: Page, site: str, cookies: dict[str, str], secret: str
+) -> None:
+    answer = ask(front_end, site, **cookies)
     assert decoded(answer["token"], secret)["grants"]["identity"] == "anna"
 
 
@@ -87,21 +101,29 @@ def test_a_listed_origin_gets_a_token_with_a_header(
 
 
 @pytest.mark.usefixtures("allowed")
-def test_without_credentials_neither_cookie_nor_csrf_token_is_sent(
-    front_end: Page, site: str
+@pytest.mark.parametrize(
+    ("options", "code", "cookie"),
+    [({}, "not_authenticated", False), ({"credentials": "include"}, "permission_denied", True)],
+)
+def test_the_csrf_token_goes_to_another_origin_only_when_the_page_sends_it(
+    front_end: Page, site: str, options: dict[str, str], code: str, cookie: bool
 ) -> None:
+    assert "csrftoken" in front_end.evaluate("document.cookie")
     sent: list[Request] = []
     front_end.on("request", lambda request: sent.append(request))
-    assert ask(front_end, site)["code"] == "not_authenticated"
-    post = next(request for request in sent if request.method == "POST")
-    assert not {"cookie", "x-csrftoken"} & post.all_headers().keys()
+    assert ask(front_end, site, **options)["code"] == code
+    headers = next(request for request in sent if request.method == "POST").all_headers()
+    assert "x-csrftoken" not in headers
+    assert ("cookie" in headers) == cookie
 
 
 @pytest.mark.usefixtures("allowed")
-def test_a_listed_origin_sees_how_long_to_wait(front_end: Page, site: str, settings: Any) -> None:
+def test_a_listed_origin_sees_how_long_to_wait(
+    front_end: Page, site: str, cookies: dict[str, str], settings: Any
+) -> None:
     settings.TWILIO_TOKENS_THROTTLE_RATE = "1/min"
-    ask(front_end, site, credentials="include")
-    error = ask(front_end, site, credentials="include")
+    ask(front_end, site, **cookies)
+    error = ask(front_end, site, **cookies)
     assert (error["status"], error["code"]) == (429, "throttled")
     assert 0 < error["retryAfter"] <= 60
 

@@ -177,8 +177,9 @@ def test_it_lives_past_the_expiry_of_its_first_token(
 
 def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> None:
     """Voice has tokenWillExpire."""
-    without_schedule(page, "voice", ttl=16)
+    asked = without_schedule(page, "voice", ttl=16)
     lives_on(online(page), twilio)
+    assert asked[1] - asked[0] < 16 - 1
 
 
 def test_very_short_tokens_do_not_loop(page: Page, twilio: Twilio, settings: Any) -> None:

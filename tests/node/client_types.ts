@@ -9,6 +9,8 @@ async function supply(): Promise<void> {
   const tokens = new TokenSource("/twilio/tokens/", { voice: {}, chat: {} }, {
     headers: async () => ({ Authorization: "Token" }),
     credentials: "include",
+    csrfCookie: "xsrf",
+    csrfHeader: "X-XSRF-TOKEN",
     onToken: ({ identity, expires_in }) => console.log(identity.length, expires_in.toFixed()),
     onError: (error, retryIn) => error instanceof TokenError && error.status === retryIn,
   });
@@ -17,6 +19,7 @@ async function supply(): Promise<void> {
   tokens.supply(new Client(token));
   // @ts-expect-error - what takes no token cannot be supplied
   tokens.supply({ on() {} });
+  new TokenSource("/twilio/tokens/", {}, { headers: () => new Headers() });
   // @ts-expect-error - there is no such option
   new TokenSource("/twilio/tokens/", {}, { header: () => ({}) });
   tokens.stop();

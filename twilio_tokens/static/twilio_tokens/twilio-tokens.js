@@ -7,15 +7,21 @@
  * @typedef {{on: (event: any, listener: (value: any) => void) => any,
  *   updateToken: (token: string) => any, connectionState?: string}} SDK  a `Device` or a `Client`
  * @typedef {object} Options
- * @property {() => object | Promise<object>} [headers]  for token authentication; asked each time
+ * @property {() => HeadersInit | Promise<HeadersInit>} [headers]  called for each request
  * @property {RequestCredentials} [credentials]  "include" sends cookies to another origin
- * @property {(answer: AccessToken) => void} [onToken]  told of each new token
+ * @property {string} [csrfCookie]  Django's CSRF_COOKIE_NAME; "" for no cookie
+ * @property {string} [csrfHeader]  the header that Django's CSRF_HEADER_NAME stands for
+ * @property {(answer: AccessToken) => void} [onToken]  called with each new token
  * @property {(error: Error, retryIn: number | null) => void} [onError]  in seconds, null for never
  */
 
 const SECOND = 1000;
+/** Whatever site, network or SDK say, they wait no less and, but for some jitter, no more. */
+const [SHORTEST_WAIT, LONGEST_WAIT] = [SECOND, 3600 * SECOND];
+/** For an answer of the site, and for the page's headers function. */
+const TIME_LIMIT = 20 * SECOND;
 /** An SDK that asks gets a token no sooner than this, or half a token's life, after the last. */
-const SHORTEST_GAP = 30 * SECOND;
+const GAP = 30 * SECOND;
 /** Twilio's code for which a new token helps; other refusals would meet the next one, too. */
 const EXPIRED = 20104;
 const ASKING_EVENTS = ["tokenWillExpire", "tokenAboutToExpire", "tokenExpired"];
@@ -25,29 +31,30 @@ export class TokenError extends Error {
   /** @param {Response | null} response @param {any} answer  `{code, detail}`, or for each field */
   constructor(response, { code = "unexpected_answer", detail = "", ...fields }) {
     const status = response?.status ?? 0;
-    super(detail || messages(fields) || `The site answered ${status}, and not with a token.`);
+    const text = messages(detail) || messages(fields);
+    super(text.slice(0, 1000) || `The site answered ${status}, but not with an access token.`);
     this.name = "TokenError";
     this.status = status;
-    this.code = /** @type {string} */ (code);
+    this.code = String(code);
     this.detail = this.message;
-    const after = response?.headers.get("Retry-After") ?? ""; // seconds, or a date as of proxies
-    const seconds = Number(after) || (Date.parse(after) - Date.now()) / SECOND;
-    this.retryAfter = seconds > 0 ? seconds : null;
-    this.temporary = status === 0 || status === 429 || status >= 500;
+    this.retryAfter = response && retryAfter(response.headers);
+    this.temporary = !response || status === 429 || status >= 500;
   }
 }
 
-/** Asks one address of the site, always for the same. */
+/** Asks one address of the site, always for the same and for the same user. */
 export class TokenSource {
   #stop = new AbortController();
   #request = /** @type {Promise<AccessToken> | null} */ (null);
   #token = "";
+  #identity = "";
   /** Each SDK, and whether it is being given a token. @type {Map<SDK, boolean>} */
   #supplied = new Map();
   #timer = 0;
   #refreshing = false;
   #refreshAt = 0;
   #notBefore = 0;
+  #wake = () => this.#lookAtClock();
 
   /**
    * @param {string | URL} url  of the site's tokens/, or of one product, such as tokens/video/
@@ -61,7 +68,7 @@ export class TokenSource {
   }
 
   /**
-   * A new token, which supplied SDKs get as well. Callers share a request that is under way.
+   * A new token, which supplied SDKs get as well. Concurrent callers share one request.
    * What may succeed later is tried again, `tries` times in all, after the site's Retry-After.
    * @returns {Promise<AccessToken>} or throws a TokenError; an AbortError once stopped
    */
@@ -70,11 +77,12 @@ export class TokenSource {
       try {
         return await (this.#request ??= this.#fetch().finally(() => (this.#request = null)));
       } catch (error) {
-        if (!(error instanceof TokenError && error.temporary) || failures + 1 >= tries) throw error;
-        // Longer each time unless the site says how long; and more, lest all come back at once.
-        const wait = (error.retryAfter ?? Math.min(2 ** failures, 30)) * (1 + Math.random() / 2);
-        this.options.onError?.(error, wait);
-        await this.#sleep(wait * SECOND, error.status === 0);
+        if (!(error instanceof TokenError && error.temporary && failures + 1 < tries)) throw error;
+        const least = Math.max(Math.min(2 ** failures, 30), error.retryAfter ?? 0) * SECOND;
+        // Some more, lest all browsers come back at once.
+        const wait = Math.min(least, LONGEST_WAIT) * (1 + Math.random() / 2);
+        safely(() => this.options.onError?.(error, wait / SECOND));
+        await this.#sleep(wait, { orOnline: error.code === "network" });
       }
     }
   }
@@ -85,115 +93,234 @@ export class TokenSource {
    * @param {SDK} sdk  made with the last token of `get()`
    */
   supply(sdk) {
-    const refresh = () => this.#lookAtClock(Date.now());
-    for (const event of ASKING_EVENTS) sdk.on(event, refresh);
-    sdk.on("error", (error) => error.code === EXPIRED && refresh());
-    sdk.on("destroyed", () => this.#supplied.delete(sdk));
-    sdk.on("connectionError", (error) => error.errorCode === EXPIRED && refresh());
     const { signal } = this.#stop;
-    document.addEventListener("visibilitychange", () => this.#lookAtClock(), { signal });
-    addEventListener("online", () => this.#lookAtClock(), { signal });
+    if (signal.aborted || this.#supplied.has(sdk)) return;
+    const refresh = () => this.#lookAtClock(now());
+    for (const event of ASKING_EVENTS) sdk.on(event, refresh);
+    sdk.on("error", (error) => error?.code === EXPIRED && refresh());
+    sdk.on("connectionError", (error) => error?.errorCode === EXPIRED && refresh());
+    sdk.on("destroyed", () => this.#supplied.delete(sdk));
+    document.addEventListener("visibilitychange", this.#wake, { signal });
+    addEventListener("online", this.#wake, { signal });
     this.#supplied.set(sdk, false);
     this.#lookAtClock();
   }
 
-  /** Ask for nothing any more, and tell nothing. */
+  /** Ask for nothing more, and call nobody back. */
   stop() {
     this.#stop.abort();
+    clearTimeout(this.#timer);
     this.options = {};
   }
 
   async #fetch() {
     const { signal } = this.#stop;
-    const response = await this.#send().catch(({ message }) => {
-      signal.throwIfAborted();
-      throw new TokenError(null, { code: "network", detail: `No answer of the site: ${message}` });
-    });
-    const answer = Object(await response.json().catch(() => null));
     signal.throwIfAborted();
-    if (!response.ok || !answer.token) throw new TokenError(response, answer);
+    // A room that is undefined must not become a token for every room: null is refused.
+    const body = JSON.stringify(this.ask, (_, value) =>
+      typeof value === "function" ? null : (value ?? null),
+    );
+    const { response, text } = await this.#send(body).catch((error) => {
+      signal.throwIfAborted();
+      const detail = `No token from the site: ${error?.message ?? error}`;
+      throw new TokenError(null, { code: "network", detail });
+    });
+    signal.throwIfAborted();
+    const answer = accessToken(response, text);
+    this.#identity ||= answer.identity;
+    if (answer.identity !== this.#identity) {
+      const detail = `Signed in now is ${answer.identity}, no longer ${this.#identity}.`;
+      const error = new TokenError(response, { code: "identity_changed", detail });
+      safely(() => this.options.onError?.(error, null));
+      this.stop();
+      throw error;
+    }
     this.#token = answer.token;
-    this.#notBefore = Date.now() + Math.min(SHORTEST_GAP, (answer.expires_in * SECOND) / 2);
+    const gap = Math.min(GAP, (answer.expires_in * SECOND) / 2);
+    this.#notBefore = now() + Math.max(gap, SHORTEST_WAIT);
     // By the time that passes here: this clock may differ from the site's.
-    this.#refreshAt = Date.now() + Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
+    const wait = Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
+    this.#refreshAt = Math.max(now() + wait, this.#notBefore);
     for (const sdk of this.#supplied.keys()) this.#hand(sdk);
-    this.options.onToken?.(answer);
+    safely(() => this.options.onToken?.(answer));
+    this.#lookAtClock();
     return answer;
   }
 
-  async #send() {
-    const { headers, credentials = "same-origin" } = this.options;
-    const ownCookies = credentials === "include" || this.url.origin === location.origin;
-    const type = { Accept: "application/json", "Content-Type": "application/json" };
-    return fetch(this.url, {
+  /** @param {string} body */
+  async #send(body) {
+    const { headers: more = () => ({}), credentials = "same-origin" } = this.options;
+    const { csrfCookie = "csrftoken", csrfHeader = "X-CSRFToken" } = this.options;
+    const asked = (async () => new Headers((await more()) ?? {}))();
+    const own = /** @type {Headers | undefined} */ (await this.#sleep(TIME_LIMIT, { or: asked }));
+    if (!own) throw new Error("the headers function did not answer in time");
+    const headers = new Headers({ Accept: "application/json", "Content-Type": "application/json" });
+    // Not location's origin: a sandboxed page has none, and may not read cookies.
+    const withCookies = credentials !== "omit" && this.url.origin === self.origin;
+    const token = withCookies && csrfToken(csrfCookie);
+    if (token) headers.set(csrfHeader, token);
+    own.forEach((value, name) => headers.set(name, value));
+    const response = await fetch(this.url, {
       method: "POST",
-      body: JSON.stringify(this.ask),
-      headers: { ...type, ...(ownCookies && csrfHeader()), ...(await headers?.()) },
+      body,
+      headers,
       credentials,
-      signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(20 * SECOND)]),
+      // Followed, it would take our headers elsewhere, and mostly make a GET of the POST.
+      redirect: "manual",
+      signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TIME_LIMIT)]),
     });
+    return { response, text: await response.text() };
   }
 
   /** One token after the other, as a Client loses those that overlap. @param {SDK} sdk */
   async #hand(sdk) {
     if (this.#supplied.get(sdk)) return;
     this.#supplied.set(sdk, true);
-    try {
-      for (let given = ""; given !== this.#token; ) {
+    const { signal } = this.#stop;
+    for (let given = ""; given !== this.#token && this.#supplied.has(sdk) && !signal.aborted; ) {
+      given = this.#token;
+      try {
         // What a Client gets while Twilio closes its connection is lost as well.
-        while (sdk.connectionState === "disconnecting") await this.#sleep(SECOND / 10);
-        given = this.#token;
-        await Promise.race([sdk.updateToken(given), this.#sleep(10 * SECOND)]);
+        for (let tenths = 0; sdk.connectionState === "disconnecting" && tenths < 100; tenths++) {
+          await this.#sleep(SECOND / 10);
+        }
+        await this.#sleep(10 * SECOND, { or: sdk.updateToken(given) });
+      } catch (error) {
+        safely(() => this.options.onError?.(/** @type {Error} */ (error), null));
       }
-    } catch (error) {
-      this.options.onError?.(/** @type {Error} */ (error), null);
     }
-    this.#supplied.set(sdk, false);
+    if (this.#supplied.has(sdk)) this.#supplied.set(sdk, false);
   }
 
   /** Refresh when it is time. @param {number} [wanted]  when an SDK asks for it */
   #lookAtClock(wanted = Infinity) {
     clearTimeout(this.#timer);
     this.#refreshAt = Math.min(this.#refreshAt, Math.max(wanted, this.#notBefore));
-    const wait = this.#supplied.size ? this.#refreshAt - Date.now() : Infinity;
+    const wait = this.#supplied.size ? this.#refreshAt - now() : Infinity;
     if (this.#stop.signal.aborted || this.#refreshing || wait === Infinity) return;
     if (wait <= 0) this.#refresh();
-    // Not in one wait: timers stand still while a laptop sleeps.
-    else this.#timer = setTimeout(() => this.#lookAtClock(), Math.min(wait, 30 * SECOND));
+    else this.#timer = later(this.#wake, wait);
   }
 
   async #refresh() {
     this.#refreshing = true;
     await this.get({ tries: Infinity }).catch((error) => {
       // Asking again would be answered the same, until an event of an SDK gives a reason to.
-      [this.#refreshAt, this.#notBefore] = [Infinity, Date.now() + SHORTEST_GAP];
-      this.options.onError?.(error, null);
+      [this.#refreshAt, this.#notBefore] = [Infinity, now() + GAP];
+      safely(() => this.options.onError?.(error, null));
     });
     this.#refreshing = false;
     this.#lookAtClock();
   }
 
-  /** @param {number} ms @param {boolean} [orOnline]  or until the network is back */
-  #sleep(ms, orOnline) {
+  /**
+   * @param {number} ms @param {{or?: any, orOnline?: boolean}} [sooner]  when a promise is settled,
+   *   or the network is back; not at once, as it may flap
+   * @returns {Promise<any>} what the promise gave, if it was sooner
+   */
+  async #sleep(ms, sooner = {}) {
     const { signal } = this.#stop;
-    return new Promise((resolve, reject) => {
-      setTimeout(resolve, ms);
-      if (orOnline) addEventListener("online", resolve, { once: true, signal });
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    signal.throwIfAborted();
+    const start = now();
+    let [end, timer] = [start + ms, 0];
+    const { promise, resolve, reject } = Promise.withResolvers();
+    const look = () => {
+      clearTimeout(timer);
+      const rest = end - now();
+      if (rest <= 0) resolve(undefined);
+      else timer = later(look, rest);
+    };
+    const online = () => {
+      end = Math.min(end, start + SHORTEST_WAIT);
+      look();
+    };
+    const stop = () => reject(signal.reason);
+    if (sooner.orOnline) addEventListener("online", online);
+    signal.addEventListener("abort", stop);
+    if ("or" in sooner) Promise.resolve(sooner.or).then(resolve, reject);
+    look();
+    return promise.finally(() => {
+      clearTimeout(timer);
+      removeEventListener("online", online);
+      signal.removeEventListener("abort", stop);
     });
   }
 }
 
-/** @param {any} errors  `{field: [messages]}`, nested by product @returns {string} */
-function messages(errors) {
-  if (typeof errors !== "object") return String(errors);
-  const at = (/** @type {string} */ name) => (/^\d|^non_field/.test(name) ? "" : `${name}: `);
-  return Object.entries(errors ?? {}).map(([name, value]) => at(name) + messages(value)).join(" ");
+/** @param {Response} response @param {string} body @returns {AccessToken} or throws a TokenError */
+function accessToken(response, body) {
+  const answer = parsed(body);
+  if (response.type === "opaqueredirect") {
+    answer.detail = "The site redirects. Is the user signed in, and does the address end in “/”?";
+  }
+  if (!response.ok) throw new TokenError(response, answer);
+  const { token, identity, issued_at, refresh_at, expires_at, expires_in } = answer;
+  const [issued, refresh, expires] = [issued_at, refresh_at, expires_at].map(Date.parse);
+  const texts = [token, identity].every((value) => typeof value === "string" && value);
+  // A day is the longest that Twilio takes: https://www.twilio.com/docs/api/errors/20157
+  const lives = typeof expires_in === "number" && expires_in > 0 && expires_in <= 86_400;
+  const agrees = Math.abs(expires - issued - expires_in * SECOND) < SECOND;
+  if (texts && lives && agrees && issued <= refresh && refresh <= expires) return answer;
+  // Not made of the answer, as its token would be part of the message.
+  const detail = token && "The site's token came without its identity, or without valid times.";
+  throw new TokenError(response, { detail });
 }
 
-/** From Django's cookie, or from a form of the page where scripts cannot see the cookie. */
-function csrfHeader() {
-  const cookie = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
-  const input = document.querySelector("input[name=csrfmiddlewaretoken]");
-  return { "X-CSRFToken": cookie ?? input?.getAttribute("value") ?? "" };
+/** @param {string} body @returns {any} an object, empty where the body is something else */
+function parsed(body) {
+  try {
+    const value = JSON.parse(body);
+    return value?.constructor === Object ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/** In seconds, if in the future. Proxies send a date, by their clock. @param {Headers} headers */
+function retryAfter(headers) {
+  const after = headers.get("Retry-After") ?? "";
+  const here = Date.parse(headers.get("Date") ?? "") || Date.now();
+  const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - here) / SECOND;
+  return seconds > 0 ? seconds : null;
+}
+
+/** @param {any} errors  `{field: [messages]}`, nested by product @returns {string} */
+function messages(errors, depth = 0) {
+  if (typeof errors !== "object" || depth > 9) return String(errors);
+  const at = (/** @type {string} */ name) => (/^\d|^non_field/.test(name) ? "" : `${name}: `);
+  return Object.entries(errors ?? {})
+    .map(([name, value]) => at(name) + messages(value, depth + 1))
+    .join(" ");
+}
+
+/** From Django's cookie, else from a form of the page or `<meta name="csrf-token">`. */
+function csrfToken(/** @type {string} */ cookieName) {
+  const cookies = document.cookie.split("; ").filter((each) => each.startsWith(`${cookieName}=`));
+  const field = document.querySelector("input[name=csrfmiddlewaretoken], meta[name=csrf-token]");
+  // Of several, for other paths or domains, Django takes the last.
+  const cookie = cookies.at(-1)?.slice(cookieName.length + 1);
+  return cookie || field?.getAttribute("value") || field?.getAttribute("content");
+}
+
+/** An error in a callback is the page's, and changes nothing here. */
+function safely(/** @type {() => void} */ callback) {
+  try {
+    callback();
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+/** Or sooner: timers stand still while a laptop sleeps. */
+const later = (/** @type {() => void} */ look, /** @type {number} */ ms) =>
+  setTimeout(look, Math.ceil(Math.min(ms, 30 * SECOND)));
+
+let [elapsed, lastDate, lastTick] = [0, Date.now(), performance.now()];
+
+/** Milliseconds that go on while a laptop sleeps, and not back when somebody sets its clock. */
+function now() {
+  const [date, tick] = [Date.now(), performance.now()];
+  elapsed += Math.max(date - lastDate, tick - lastTick);
+  [lastDate, lastTick] = [date, tick];
+  return elapsed;
 }
