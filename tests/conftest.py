@@ -158,6 +158,19 @@ def make(db: None) -> Callable[..., Any]:
     return save
 
 
+class NoReplica:
+    """A router with a replica that lags so far behind that asking it fails."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, *args: Any, **hints: Any) -> bool:
+        return True
+
+
 # Why a site cannot issue at all
 
 

@@ -389,7 +389,7 @@ def test_a_hostile_name_at_twilio_is_only_a_text(
     [
         ({"reset": True}, "Twilio could not be reached"),
         ({"status": 401}, "Twilio refuses the account's API key."),
-        ({"status": 429, "headers": {"Retry-After": "999"}}, "Twilio is asked too much"),
+        ({"status": 429, "headers": {"Retry-After": "999"}}, "Twilio is limiting requests"),
         ({"body": "<h1>Oops</h1>"}, "is not Twilio's API"),
     ],
 )

@@ -807,7 +807,7 @@ def test_a_deeply_nested_token_breaks_nothing(reader: Client) -> None:
     for _ in range(900):
         nested = [nested]
     (message,) = errors(decode(reader, jwt.encode({"x": nested}, new_secret())))["token"]
-    assert message.startswith("This is no Access Token")
+    assert message.startswith("This is not an Access Token")
 
 
 # Nothing remains

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -76,7 +77,7 @@ def test_all_of_an_issued_token_is_shown(
         f"API key    Key ({sid('SK')})",
         "Signature  holds",
         "Audit      issued to anna",
-        "Twilio     nothing speaks against it",
+        "Twilio     no problem found",
     ]
 
 
@@ -126,7 +127,13 @@ def test_a_token_is_read_from_standard_input(
     type_in(frame % token(secret).encode())
     output = run(*arguments)
     assert "Signature  holds\n" in output
-    assert "Twilio     nothing speaks against it\n" in output
+    assert "Twilio     no problem found\n" in output
+
+
+def test_the_words_of_a_header_need_no_quotation_marks(
+    run: Callable[..., str], api_key: APIKey, secret: str
+) -> None:
+    assert "Signature  holds\n" in run("Authorization:", "Bearer", token(secret))
 
 
 def test_who_types_it_in_is_told_how(
@@ -150,7 +157,7 @@ TOO_LONG = "20101: This is far longer than any Access Token."
     [
         (b"", "20101: There is no token."),
         (b"\n", "20101: There is no token."),
-        (b"\xff\xfe\x00" * 100, "20101: This is no Access Token, but binary data."),
+        (b"\xff\xfe\x00" * 100, "20101: This is not an Access Token, but binary data."),
         (b"a" * 10_000_000, TOO_LONG),
         (b"\x00" * 10_000_000, TOO_LONG),
     ],
@@ -166,6 +173,27 @@ def test_unusable_input_is_told_so(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("stdin", "message"),
+    [
+        (lambda: None, "There is no standard input. Give the token as an argument."),
+        (Path("/proc/self/mem").open, "Standard input cannot be read: Input/output er"),
+    ],
+    ids=["none", "unreadable"],
+)
+def test_standard_input_that_cannot_be_read_is_told_so(
+    stdin: Callable[[], Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = stdin()
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(CommandError, match=message):
+        call_command("twilio_decode")
+    if stream is not None:
+        stream.close()
+        with pytest.raises(CommandError, match="There is no standard input"):
+            call_command("twilio_decode")
+
+
 def test_no_more_is_read_than_a_token_can_be_long(type_in: Callable[..., None]) -> None:
     type_in(b"a" * 10_000_000)
     with pytest.raises(CommandError):
@@ -174,7 +202,7 @@ def test_no_more_is_read_than_a_token_can_be_long(type_in: Callable[..., None]) 
 
 
 def test_an_unusable_argument_is_told_so(db: None) -> None:
-    with pytest.raises(CommandError, match="expected, but it has 1"):
+    with pytest.raises(CommandError, match="full stops between them, but has 1"):
         call_command("twilio_decode", "x")
 
 

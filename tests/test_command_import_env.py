@@ -1,25 +1,42 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+from django.db.models import Case, When
+from django.db.models.signals import pre_save
+from django.test import override_settings
 
-from twilio_tokens.crypto import generate_key
+from twilio_tokens.crypto import generate_key, matches
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.management.commands.twilio_import_env import VARIABLES
-from twilio_tokens.models import Account, APIKey, ChatService, TwiMLApp
+from twilio_tokens.management.variables import PREFIX, PURPOSES
+from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
 
-from .conftest import decoded, new_secret, sid
+from . import twilio_server
+from .conftest import NoReplica, add_key, decoded, error_report, new_secret, sid
+from .twilio_server import Key, TwilioServer
 
 pytestmark = pytest.mark.django_db
 
-ROWS = (Account, APIKey, ChatService, TwiMLApp)
-FIRST_NAMES = [names[0] for names in VARIABLES.values()]
-ALIASES = [names[1] for names in VARIABLES.values()]
+ROWS = (Account, APIKey, ChatService, TwiMLApp, PushCredential)
+FIRST_NAMES = [
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_API_KEY",
+    "TWILIO_API_SECRET",
+    "TWILIO_CHAT_SERVICE_SID",
+    "TWILIO_TWIML_APP_SID",
+]
+ALIASES = ["ACCOUNT_SID", "API_KEY_SID", "API_KEY_SECRET", "SERVICE_SID", "OUTGOING_SID"]
 
 
 def counts() -> list[int]:
@@ -28,13 +45,15 @@ def counts() -> list[int]:
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TWILIO_REGION", *FIRST_NAMES, *ALIASES):
-        monkeypatch.delenv(name, raising=False)
+    ours = {name for purpose in PURPOSES for name in purpose.names}
+    for name in list(os.environ):
+        if name.startswith(PREFIX) or name in ours:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
 def values(secret: str) -> list[str]:
-    """In the order of ``VARIABLES``."""
+    """In the order of ``FIRST_NAMES``."""
     return [sid("AC"), sid("SK"), secret, sid("IS"), sid("AP")]
 
 
@@ -42,13 +61,16 @@ def values(secret: str) -> list[str]:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the command in this environment, and returns what it printed."""
 
-    def run(**environment: str) -> str:
+    def run(*arguments: str, **environment: str) -> str:
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
-            call_command("twilio_import_env")
-        return capsys.readouterr().out
+            call_command("twilio_import_env", *arguments)
+        output = capsys.readouterr()
+        run.errors.append(output.err)
+        return output.out
 
+    run.errors = []
     return run
 
 
@@ -61,14 +83,17 @@ def environment(values: list[str]) -> dict[str, str]:
 def refused(run: Any, capsys: pytest.CaptureFixture[str]) -> Any:
     """The message of a refusal, which leaves everything as it was, and shows no value."""
 
-    def refused(**environment: str) -> str:
+    def refused(*arguments: str, **environment: str) -> str:
         before = [list(model.objects.order_by("pk").values()) for model in ROWS]
         with pytest.raises(CommandError) as caught:
-            run(**environment)
+            run(*arguments, **environment)
         assert [list(model.objects.order_by("pk").values()) for model in ROWS] == before
         output = capsys.readouterr()
         assert output.out == ""
         said = str(caught.value) + output.err
+        report = error_report(caught.value)
+        secrets = [value for name, value in environment.items() if "SECRET" in name]
+        assert not [value for value in secrets if value.strip() and value in report]
         assert not [value for value in environment.values() if len(value) > 8 and value in said]
         return said
 
@@ -85,7 +110,7 @@ def test_after_an_import_tokens_of_every_product_verify_with_the_secret(
     printed = run(**dict(zip(names, values, strict=True)))
     assert printed.splitlines() == [
         "created: account default",
-        f"created: API key default ({sid('SK')})",
+        f"created: API key Imported …000000 ({sid('SK')})",
         "created: Chat service default",
         "created: TwiML app default",
     ]
@@ -97,12 +122,12 @@ def test_after_an_import_tokens_of_every_product_verify_with_the_secret(
 
 def test_services_and_apps_may_be_left_out(run: Any, environment: dict[str, str]) -> None:
     run(**dict(list(environment.items())[:3]))
-    assert counts() == [1, 1, 0, 0]
+    assert counts() == [1, 1, 0, 0, 0]
 
 
 def test_white_space_around_a_value_is_dropped(run: Any, environment: dict[str, str]) -> None:
     run(**{name: f" {value}\t" for name, value in environment.items()})
-    assert [model.objects.get().sid for model in ROWS] == [
+    assert [model.objects.get().sid for model in ROWS[:4]] == [
         value for name, value in environment.items() if name.endswith(("SID", "KEY"))
     ]
 
@@ -149,21 +174,76 @@ def test_a_stored_secret_that_does_not_open_is_healed(
     assert "unchanged: API key" in run(**environment)
 
 
-def test_rows_of_the_same_sid_are_adopted_and_become_the_defaults(
-    run: Any, environment: dict[str, str], api_key: APIKey
+def test_what_admins_decided_stays_when_a_container_starts_again(
+    run: Any, environment: dict[str, str], secret: str
 ) -> None:
-    other = Account.objects.create(name="Other", sid=sid("AC", "1"), is_default=True)
-    ChatService.objects.create(account=other, name="default", sid=sid("IS", "1"), is_default=False)
-    printed = run(**environment).splitlines()
-    assert printed == [
-        "updated: account Main",
-        f"unchanged: API key Key ({sid('SK')})",
-        "updated: Chat service default",
-        "created: TwiML app default",
-    ]
-    assert Account.objects.get(is_default=True).sid == sid("AC")
+    environment |= {"APN_PUSH_CREDENTIAL_SID": sid("CR")}
+    run(**environment)
+    Account.objects.create(name="Chosen", sid=sid("AC", "1"), is_default=True)
+    account = Account.objects.get(sid=sid("AC"))
+    agents = Group.objects.create(name="agents")
     service = ChatService.objects.get()
-    assert (service.account.sid, service.sid, service.is_default) == (sid("AC"), sid("IS"), True)
+    service.groups.add(agents)
+    ChatService.objects.create(account=account, name="chosen", sid=sid("IS", "1"), is_default=True)
+    ChatService.objects.filter(pk=service.pk).update(name="support")
+    TwiMLApp.objects.update(is_default=False, allow_incoming=True)
+    APIKey.objects.update(name="Signing", is_active=False)
+    PushCredential.objects.update(name="ios")
+    before = [list(model.objects.order_by("pk").values()) for model in ROWS]
+    assert run(**environment).splitlines() == [
+        "unchanged: account default",
+        f"unchanged: API key Signing ({sid('SK')})",
+        "unchanged: Chat service support",
+        "unchanged: TwiML app default",
+        "unchanged: push credential ios",
+    ]
+    assert [list(model.objects.order_by("pk").values()) for model in ROWS] == before
+    assert list(service.groups.all()) == [agents]
+
+
+def test_what_is_new_becomes_the_default(
+    run: Any, environment: dict[str, str], account: Account
+) -> None:
+    run(**environment | {"TWILIO_ACCOUNT_SID": sid("AC", "1")})
+    assert Account.objects.get(is_default=True).sid == sid("AC", "1")
+
+
+def test_a_changed_sid_of_a_service_is_taken_over_and_what_twilio_said_of_the_old_one_forgotten(
+    run: Any, environment: dict[str, str]
+) -> None:
+    run(**environment)
+    service = ChatService.objects.get()
+    service.record_check("verified", "Twilio knows it as “Old”.")
+    ChatService.objects.update(friendly_name="Old", is_default=False)
+    environment["TWILIO_CHAT_SERVICE_SID"] = sid("IS", "1")
+    assert "updated: Chat service default" in run(**environment)
+    service.refresh_from_db()
+    assert (service.sid, service.is_default) == (sid("IS", "1"), False)
+    assert (service.checked_at, service.check_outcome, service.friendly_name) == (None, "", "")
+
+
+def test_a_service_that_two_accounts_have_is_that_of_the_account(
+    run: Any, environment: dict[str, str], account: Account, other: Account
+) -> None:
+    for each in (other, account):
+        ChatService.objects.create(account=each, name=f"at-{each.pk}", sid=sid("IS"))
+    assert f"unchanged: Chat service at-{account.pk}\n" in run(**environment)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored_sid"),
+    [("default", sid("IS", "1")), ("support", sid("IS"))],
+    ids=["name taken", "SID stored"],
+)
+def test_a_service_of_another_account_is_not_taken_away(
+    name: str, stored_sid: str, refused: Any, environment: dict[str, str], account: Account
+) -> None:
+    ChatService.objects.create(account=account, name=name, sid=stored_sid, is_default=True)
+    assert refused(**environment | {"TWILIO_ACCOUNT_SID": sid("AC", "1")}) == (
+        "Nothing was imported.\n"
+        f"TWILIO_CHAT_SERVICE_SID: Chat service “{name}” belongs to another account here. Rename "
+        "or delete it in the admin, or unset TWILIO_CHAT_SERVICE_SID."
+    )
 
 
 def test_a_new_key_signs_from_then_on(run: Any, environment: dict[str, str], user: User) -> None:
@@ -183,6 +263,244 @@ def test_a_key_that_is_not_active_stays_so_and_is_told_of(
     call_command("twilio_import_env")
     assert f"API key Key ({sid('SK')}) is not active; activate it" in capsys.readouterr().err
     assert not APIKey.objects.get().is_active
+
+
+# The names that Twilio's samples use, and what else bears such names
+
+ACCOUNT, KEY, SECRET = sid("AC"), sid("SK"), new_secret()
+SERVICE, APP = {"chat": sid("IS")}, {"app": sid("AP")}
+APN, FCM = {"apn": sid("CR")}, {"fcm": sid("CR", "1")}
+TWILIO_KEY = {
+    "TWILIO_ACCOUNT_SID": ACCOUNT,
+    "TWILIO_API_KEY": KEY,
+    "TWILIO_API_SECRET": SECRET,
+}
+BARE_KEY = {"TWILIO_ACCOUNT_SID": ACCOUNT, "API_KEY": KEY, "API_SECRET": SECRET}
+BARE_KEY_SID = {"ACCOUNT_SID": ACCOUNT, "API_KEY_SID": KEY, "API_KEY_SECRET": SECRET}
+SAMPLES: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
+    "video app": (
+        {
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_API_KEY_SID": KEY,
+            "TWILIO_API_KEY_SECRET": SECRET,
+            "TWILIO_CONVERSATIONS_SERVICE_SID": sid("IS"),
+            "REACT_APP_SET_AUTH": "firebase",
+        },
+        SERVICE,
+        [],
+    ),
+    "video quickstart": (TWILIO_KEY, {}, []),
+    "SDK starter": (
+        TWILIO_KEY
+        | {"TWILIO_CHAT_SERVICE_SID": sid("IS"), "TWILIO_SYNC_SERVICE_SID": "default"}
+        | {"TWILIO_NOTIFICATION_SERVICE_SID": sid("IS", "2")},
+        SERVICE,
+        ["TWILIO_NOTIFICATION_SERVICE_SID", "TWILIO_SYNC_SERVICE_SID"],
+    ),
+    "voice quickstart, Node": (
+        TWILIO_KEY
+        | {"TWILIO_TWIML_APP_SID": sid("AP"), "TWILIO_CALLER_ID": "+15550100", "NGROK": "x"},
+        APP,
+        ["TWILIO_CALLER_ID"],
+    ),
+    "voice quickstart, Python": (BARE_KEY | {"TWILIO_TWIML_APP_SID": sid("AP")}, APP, []),
+    "browser calls": (BARE_KEY | {"TWILIO_APP_SID": sid("AP")}, APP, []),
+    "browser calls, Django": (BARE_KEY | {"TWIML_APPLICATION_SID": sid("AP")}, APP, []),
+    "browser calls, Laravel": (BARE_KEY | {"TWILIO_TWIML_APPLICATION_SID": sid("AP")}, APP, []),
+    "voice functions": (
+        {"ACCOUNT_SID": ACCOUNT, "API_KEY": KEY, "API_SECRET": SECRET, "APP_SID": sid("AP")},
+        APP,
+        [],
+    ),
+    "voice server for phones": (
+        BARE_KEY_SID | {"OUTGOING_SID": sid("AP"), "PUSH_CREDENTIAL_SID": sid("CR")},
+        APP,
+        ["PUSH_CREDENTIAL_SID"],
+    ),
+    "voice app, React Native": (
+        BARE_KEY_SID
+        | {"TWIML_APP_SID": sid("AP"), "AUTH_TOKEN": "f" * 32, "CALLER_ID": "+15550100"}
+        | {"APN_PUSH_CREDENTIAL_SID": sid("CR"), "FCM_PUSH_CREDENTIAL_SID": sid("CR", "1")},
+        APP | APN | FCM,
+        [],
+    ),
+    "conversations demo": (BARE_KEY | {"SERVICE_SID": sid("IS")}, SERVICE, []),
+    "conversations functions": (BARE_KEY_SID | {"TWILIO_SERVICE_SID": sid("IS")}, SERVICE, []),
+    "TaskRouter": (
+        TWILIO_KEY | {"TWILIO_WORKSPACE_SID": sid("WS"), "TWILIO_AUTH_TOKEN": "f" * 32},
+        {},
+        ["TWILIO_AUTH_TOKEN", "TWILIO_WORKSPACE_SID"],
+    ),
+    "another service's key": (
+        TWILIO_KEY | {"API_KEY": "sk-abc", "API_SECRET": new_secret(), "APP_SID": "shop"},
+        {},
+        ["API_KEY", "API_SECRET", "APP_SID"],
+    ),
+    "another service's key and secret beside a pair of Twilio's without prefix": (
+        BARE_KEY_SID | {"API_KEY": "sk-abc", "API_SECRET": new_secret()},
+        {},
+        ["API_KEY", "API_SECRET"],
+    ),
+    "another Twilio account's": (
+        TWILIO_KEY | {"ACCOUNT_SID": sid("AC", "1"), "API_KEY": sid("SK", "1")},
+        {},
+        ["ACCOUNT_SID", "API_KEY"],
+    ),
+    "the same twice": (TWILIO_KEY | {"ACCOUNT_SID": ACCOUNT, "API_SECRET": SECRET}, {}, []),
+    "a Verify service": (
+        TWILIO_KEY | {"TWILIO_SERVICE_SID": sid("VA"), "TWILIO_TOKENS_AUDIT": "1"},
+        {},
+        ["TWILIO_SERVICE_SID"],
+    ),
+    "the one name beside a Sync service": (
+        TWILIO_KEY
+        | {"TWILIO_CHAT_SERVICE_SID": sid("IS"), "TWILIO_SERVICE_SID": sid("IS", "2")}
+        | {"TWILIO_REGION": "us1", "TWILIO_EDGE": "ashburn"},
+        SERVICE,
+        ["TWILIO_EDGE", "TWILIO_SERVICE_SID"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_environments_of_twilios_samples_are_imported(name: str, run: Any) -> None:
+    environment, resources, left_alone = SAMPLES[name]
+    printed = run(**environment).splitlines()
+    key = APIKey.objects.get()
+    assert (key.account.sid, key.sid) == (ACCOUNT, KEY)
+    assert matches(key.secret, SECRET, row=key.id, sid=key.sid)
+    stored = {
+        name: row.sid
+        for model, name in ((ChatService, "chat"), (TwiMLApp, "app"))
+        for row in model.objects.filter(name="default", is_default=True)
+    }
+    stored |= {row.name: row.sid for row in PushCredential.objects.all()}
+    assert stored == resources
+    assert all(each.name == each.platform for each in PushCredential.objects.all())
+    told = [line.removeprefix("left alone: ") for line in printed if "left alone: " in line]
+    assert told == ([", ".join(left_alone)] if left_alone else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"TWILIO_ACCOUNT_SID": ACCOUNT, "API_KEY": "sk-abc", "API_SECRET": new_secret()},
+            "Not set: TWILIO_API_KEY, TWILIO_API_SECRET.\n"
+            "API_KEY does not count: Needed here is an API key SID: SK and 32 digits (0–9, a–f).\n"
+            "API_SECRET does not count: it belongs to API_KEY.",
+        ),
+        (
+            {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": KEY, "API_SECRET": new_secret()},
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+        ),
+        (
+            BARE_KEY | {"API_KEY_SID": sid("SK", "1")},
+            "API_KEY and API_KEY_SID differ; unset one.\n"
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+        ),
+        (BARE_KEY | {"API_SECRET": "short"}, "API_SECRET: A secret has 16 to 128 letters, digits"),
+    ],
+)
+def test_what_was_passed_over_is_explained_where_it_is_missed(
+    given: dict[str, str], says: str, refused: Any
+) -> None:
+    assert refused(**given).startswith(f"Nothing was imported.\n{says}")
+
+
+# Rotation
+
+
+@pytest.fixture
+def twilio(settings: Any, api_key: APIKey, environment: dict[str, str]) -> Iterator[TwilioServer]:
+    """It knows the key of the environment, which is newer than ``api_key``."""
+    environment |= {"TWILIO_API_KEY": sid("SK", "1")}
+    with twilio_server.running(settings) as server:
+        server.keys[sid("SK", "1")] = Key(environment["TWILIO_API_SECRET"], sid("AC"))
+        yield server
+
+
+RETIRE = "--retire-others"
+
+
+def active() -> set[str]:
+    return set(APIKey.objects.filter(is_active=True).values_list("sid", flat=True))
+
+
+def test_the_key_that_twilio_accepts_retires_the_others(
+    run: Any, twilio: TwilioServer, environment: dict[str, str], other: Account, api_key: APIKey
+) -> None:
+    theirs = add_key(other, sid=sid("SK", "e"))
+    printed = run(RETIRE, **environment)
+    assert f"retired: API key Key ({sid('SK')})" in printed
+    assert active() == {sid("SK", "1"), theirs.sid}
+    api_key.refresh_from_db()
+    assert api_key.retired_at is not None
+    assert APIKey.objects.get(sid=sid("SK", "1")).check_outcome == "verified"
+
+
+def test_once_it_is_done_twilio_is_not_asked_again(
+    run: Any, twilio: TwilioServer, environment: dict[str, str]
+) -> None:
+    run(RETIRE, **environment)
+    twilio.requests.clear()
+    twilio.fail(503)
+    assert "unchanged: API key" in run(RETIRE, **environment)
+    assert twilio.requests == []
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize("fault", ["refused", "unreachable"])
+def test_a_key_that_twilio_does_not_accept_retires_none_and_is_not_imported(
+    fault: str,
+    is_stored: bool,
+    run: Any,
+    refused: Any,
+    twilio: TwilioServer,
+    environment: dict[str, str],
+) -> None:
+    if is_stored:
+        run(**environment)
+    if fault == "refused":
+        twilio.keys.clear()
+    else:
+        twilio.fail(503, headers={"Retry-After": "99"})
+    said = refused(RETIRE, **environment)
+    reasons = {"refused": "Twilio refuses this SID with this", "unreachable": "Twilio cannot answ"}
+    assert said.startswith(f"Nothing was imported.\nTWILIO_API_KEY: {reasons[fault]}")
+
+
+def test_a_key_that_an_admin_retired_retires_no_other(
+    run: Any, twilio: TwilioServer, environment: dict[str, str], capsys: Any
+) -> None:
+    run(RETIRE, **environment)
+    APIKey.objects.update(is_active=Case(When(sid=sid("SK"), then=True), default=False))
+    run(RETIRE, **environment)
+    assert active() == {sid("SK")}
+
+
+def test_a_newer_key_that_an_admin_added_signs_on(
+    run: Any, twilio: TwilioServer, environment: dict[str, str], account: Account
+) -> None:
+    run(**environment)
+    newer = add_key(account)
+    run(RETIRE, **environment)
+    assert active() == {sid("SK", "1"), newer.sid}
+    assert f"API key {newer} is newer; it is not retired and goes on signing.\n" in run.errors[-1]
+
+
+def test_a_key_that_cannot_be_stored_retires_none(
+    refused: Any, twilio: TwilioServer, environment: dict[str, str], settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    assert "TWILIO_API_SECRET: The secret cannot be stored" in refused(RETIRE, **environment)
+
+
+def test_with_bad_variables_twilio_is_not_asked(
+    refused: Any, twilio: TwilioServer, environment: dict[str, str]
+) -> None:
+    refused(RETIRE, **environment | {"TWILIO_TWIML_APP_SID": "x"})
+    assert twilio.requests == []
 
 
 # What is refused
@@ -209,7 +527,10 @@ def test_a_half_set_environment_names_what_is_missing(
     half = {name: environment[name] for name in given}
     if rest is not None:
         half = dict.fromkeys(environment, rest) | half
-    assert refused(**half) == f"Nothing was imported. Not set: {', '.join(missing)}."
+    assert refused(**half).splitlines() == [
+        "Nothing was imported.",
+        f"Not set: {', '.join(missing)}.",
+    ]
 
 
 BAD = [
@@ -223,6 +544,9 @@ BAD = [
     ("TWILIO_API_SECRET", new_secret()[:15], "A secret has 16 to 128 letters"),
     ("TWILIO_CHAT_SERVICE_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
     ("TWILIO_TWIML_APP_SID", sid("AP", "g"), "After AP only the digits 0–9"),
+    ("TWILIO_FCM_PUSH_CREDENTIAL_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
+    ("TWILIO_ACCOUNT_SID", f'"{sid("AC")}"', "The quotation marks around it are part of the v"),
+    ("TWILIO_API_SECRET", f"'{new_secret()}'", "The quotation marks around it are part of the v"),
 ]
 
 
@@ -233,8 +557,8 @@ def test_a_bad_value_is_told_by_its_variable_and_takes_everything_back(
     name: str, value: str, says: str, refused: Any, environment: dict[str, str]
 ) -> None:
     said = refused(**environment | {name: value})
-    assert said.startswith(f"Nothing was imported. {name}: {says}")
-    assert counts() == [0, 0, 0, 0]
+    assert said.startswith(f"Nothing was imported.\n{name}: {says}")
+    assert counts() == [0, 0, 0, 0, 0]
 
 
 def test_a_bad_value_at_the_end_takes_the_changes_back_as_well(
@@ -246,17 +570,42 @@ def test_a_bad_value_at_the_end_takes_the_changes_back_as_well(
     assert decoded(issue_access_token(user=user, grants=[Video()]).token, secret)
 
 
-def test_the_message_names_the_alias_that_was_used(refused: Any, values: list[str]) -> None:
-    aliased = dict(zip(ALIASES, values, strict=True)) | {"SERVICE_SID": sid("AC")}
-    assert refused(**aliased).startswith("Nothing was imported. SERVICE_SID: ")
-
-
-@pytest.mark.parametrize(("name", "alias"), list(VARIABLES.values()))
-def test_two_names_of_one_value_may_agree_but_not_differ(
-    name: str, alias: str, run: Any, refused: Any, environment: dict[str, str]
+def test_all_that_is_wrong_is_told_at_once(
+    refused: Any, environment: dict[str, str], account: Account, settings: Any
 ) -> None:
-    said = refused(**environment, **{alias: new_secret()})
-    assert said == f"{name} and {alias} differ; unset one of them."
+    other = Account.objects.create(name="Other", sid=sid("AC", "1"))
+    TwiMLApp.objects.create(account=other, name="default", sid=sid("AP", "1"))
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    said = refused(
+        **environment
+        | {"TWILIO_CHAT_SERVICE_SID": "x", "FCM_PUSH_CREDENTIAL_SID": sid("CR")}
+        | {"TWILIO_FCM_PUSH_CREDENTIAL_SID": "y", "TWILIO_REGION": "ie1"}
+    )
+    assert [line.split(": ")[0] for line in said.splitlines()] == [
+        "Nothing was imported.",
+        "TWILIO_REGION is ie1",
+        "TWILIO_CHAT_SERVICE_SID",
+        "TWILIO_FCM_PUSH_CREDENTIAL_SID",
+        "TWILIO_API_SECRET",
+        "TWILIO_TWIML_APP_SID",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "alias", "other"),
+    [
+        ("TWILIO_API_KEY", "TWILIO_API_KEY_SID", sid("SK", "1")),
+        ("TWILIO_API_SECRET", "TWILIO_API_KEY_SECRET", new_secret()),
+        ("TWILIO_CHAT_SERVICE_SID", "TWILIO_CONVERSATIONS_SERVICE_SID", sid("IS", "1")),
+        ("TWILIO_TWIML_APP_SID", "TWILIO_APP_SID", "default"),
+    ],
+    ids=["key", "secret", "service", "app"],
+)
+def test_two_prefixed_names_of_one_value_may_agree_but_not_differ(
+    name: str, alias: str, other: str, run: Any, refused: Any, environment: dict[str, str]
+) -> None:
+    said = refused(**environment, **{alias: other})
+    assert said == f"Nothing was imported.\n{name} and {alias} differ; unset one."
     assert "created" in run(**environment, **{alias: environment[name]})
 
 
@@ -272,15 +621,17 @@ def test_a_region_other_than_us1_is_refused(
 @pytest.mark.parametrize("region", ["", "us1", "US1"])
 def test_us1_and_no_region_are_imported(region: str, run: Any, environment: dict[str, str]) -> None:
     run(**environment, TWILIO_REGION=region)
-    assert counts() == [1, 1, 1, 1]
+    assert counts() == [1, 1, 1, 1, 0]
 
 
 def test_a_key_that_is_stored_with_another_account_is_refused(
     refused: Any, environment: dict[str, str], api_key: APIKey
 ) -> None:
     said = refused(**environment | {"TWILIO_ACCOUNT_SID": sid("AC", "1")})
-    assert "The API key of TWILIO_API_KEY is stored with another account" in said
-    assert "TWILIO_ACCOUNT_SID" in said
+    assert said == (
+        "Nothing was imported.\nTWILIO_API_KEY: this API key is stored with another account than "
+        "that of TWILIO_ACCOUNT_SID."
+    )
 
 
 @pytest.mark.parametrize(
@@ -300,7 +651,7 @@ def test_without_a_usable_key_ring_nothing_is_imported(
         run(**environment)
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = ring
     said = refused(**environment)
-    assert said.startswith("Nothing was imported. TWILIO_API_SECRET: The secret cannot be stored")
+    assert said.startswith("Nothing was imported.\nTWILIO_API_SECRET: The secret cannot be stored")
     assert problem in said
 
 
@@ -317,24 +668,38 @@ def import_file(path: Path, text: str) -> None:
     [
         "{name}={value}",
         "export {name}={value}",
-        "\t{name}='{value}'  ",
+        "\t{name} = '{value}'  ",
         'export   {name}="{value}"',
         "{name}={value} # it's from the Console",
         "# don't commit this\n#it's secret\n\n{name}={value}",
         "\ufeff{name}={value}",
-        "{name}=nonsense\n{name}={value}",
-        "UNRELATED=1 {name}={value}\n= \nNO_VALUE",
+        "{name}=nonsense\r\n{name}={value}\r",
+        "GREETING=it's\nPATHS=C:\\new\\\nOPEN='it\n= \nNO_VALUE\n1 2 3\n{name}={value}",
+        'KEY="-----BEGIN-----\nabc=\n-----END-----"\n{name}={value}',
+        "HOME=${{HOME}}\n{name}={value}",
     ],
 )
-def test_a_file_is_read_as_a_shell_reads_it(
+def test_a_file_is_read_as_its_programs_read_it(
     line: str, tmp_path: Path, environment: dict[str, str], secret: str, user: User
 ) -> None:
     first, *rest = environment.items()
     lines = [line.format(name=first[0], value=first[1]), *map("=".join, rest)]
     import_file(tmp_path / ".env", "\n".join(lines))
-    assert counts() == [1, 1, 1, 1]
+    assert counts() == [1, 1, 1, 1, 0]
     token = issue_access_token(user=user, grants=[Video()]).token
     assert decoded(token, secret)["sub"] == sid("AC")
+
+
+def test_nothing_is_put_into_a_secret(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its dollar sign may be its own."""
+    monkeypatch.setenv("HOME_SECRET", new_secret())
+    environment["TWILIO_API_SECRET"] = whole = f"{new_secret()}$HOME_SECRET"
+    lines = "\n".join(map("=".join, environment.items()))
+    import_file(tmp_path / ".env", lines)
+    key = APIKey.objects.get()
+    assert matches(key.secret, whole, row=key.id, sid=key.sid)
 
 
 @pytest.mark.parametrize("quote", ["", "'", '"'])
@@ -356,21 +721,126 @@ def test_a_file_replaces_the_environment(
         monkeypatch.setenv(name, value)
     with pytest.raises(CommandError, match="Not set: TWILIO_API_KEY, TWILIO_API_SECRET"):
         import_file(tmp_path / ".env", f"TWILIO_ACCOUNT_SID={sid('AC')}")
-    assert counts() == [0, 0, 0, 0]
+    assert counts() == [0, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("before", ["", "OPEN='it\n"], ids=["its own", "of a line before"])
 def test_a_quotation_mark_that_is_not_closed_is_told_by_its_line(
-    tmp_path: Path, secret: str
+    before: str, tmp_path: Path, secret: str
 ) -> None:
-    with pytest.raises(CommandError, match="line 2: a quotation mark is not closed") as caught:
-        import_file(tmp_path / ".env", f"\nTWILIO_API_SECRET='{secret}\n")
+    line = "line 2: a quotation mark near here is not closed"
+    with pytest.raises(CommandError, match=line) as caught:
+        import_file(tmp_path / ".env", f"{before or chr(10)}TWILIO_API_SECRET='{secret}\n")
     assert secret not in str(caught.value)
 
 
-@pytest.mark.parametrize("case", ["missing", "folder", "binary"])
+UNREADABLE = {
+    "UTF-16": "TWILIO_API_KEY=x".encode("utf-16"),
+    "UTF-16 without its mark": "TWILIO_API_KEY=x".encode("utf-16-le"),
+    "Latin-1": "NAME=Zoë".encode("latin-1"),
+    "endless": b"#" * 2_000_000,
+    "missing": None,
+    "folder": None,
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
 def test_a_file_that_cannot_be_read_is_told(case: str, tmp_path: Path) -> None:
     path = tmp_path if case == "folder" else tmp_path / ".env"
-    if case == "binary":
-        path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CommandError, match="cannot be read"):
+    data = UNREADABLE[case]
+    if data is not None:
+        path.write_bytes(data)
+    reasons = {"endless": "is too large", "missing": "No such file", "folder": "Is a directory"}
+    with pytest.raises(CommandError, match=reasons.get(case, "it is not text in UTF-8")):
         call_command("twilio_import_env", env_file=path)
+
+
+def test_without_python_dotenv_a_file_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv.parser", None)
+    with pytest.raises(CommandError, match=r"pip install 'django-twilio-tokens\[env\]'"):
+        import_file(tmp_path / ".env", "")
+
+
+# Several at once
+
+IMPORT_AT_ONCE = """
+import sys, threading
+from io import StringIO
+import django
+django.setup()
+from django.core.management import call_command
+from django.db import connection
+from twilio_tokens.models import Account, APIKey, ChatService, TwiMLApp
+
+def run():
+    start.wait()
+    try:
+        call_command("twilio_import_env", stdout=StringIO())
+    except BaseException as error:
+        errors.append(repr(error))
+    finally:
+        connection.close()
+
+if connection.vendor == "sqlite":
+    call_command("migrate", verbosity=0)
+start, errors = threading.Barrier(6), []
+threads = [threading.Thread(target=run) for _ in range(6)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+print(errors, [model.objects.count() for model in (Account, APIKey, ChatService, TwiMLApp)])
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_six_imports_at_once_import_everything_once(
+    environment: dict[str, str], key_ring: list[str], tmp_path: Path
+) -> None:
+    database = connection.settings_dict
+    url = f"sqlite:///{tmp_path / 'db.sqlite3'}"
+    if connection.vendor != "sqlite":
+        url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + database["NAME"]
+    (tmp_path / "at_once_settings.py").write_text(
+        f"from tests.settings import *\nTWILIO_TOKENS_ENCRYPTION_KEYS = {key_ring!r}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_AT_ONCE],
+        env={
+            **os.environ,
+            **environment,
+            "DATABASE_URL": url,
+            "DJANGO_SETTINGS_MODULE": "at_once_settings",
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).resolve().parent.parent}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[] [1, 1, 1, 1]\n", "")
+
+
+def test_what_keeps_failing_is_told_after_a_few_attempts(
+    refused: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+    def fail(**kwargs: Any) -> None:
+        raise OperationalError("database is locked")
+
+    pre_save.connect(fail, sender=APIKey)
+    try:
+        assert "The database cannot be used: database is locked" in refused(**environment)
+    finally:
+        pre_save.disconnect(fail, sender=APIKey)
+
+
+def test_nothing_is_read_from_a_replica_that_lags_behind(
+    run: Any, environment: dict[str, str], twilio: TwilioServer, settings: Any
+) -> None:
+    with override_settings(DATABASE_ROUTERS=[NoReplica()]):
+        assert "created: API key" in run(RETIRE, **environment)
+        assert "unchanged: API key" in run(RETIRE, **environment)
+        environment["TWILIO_API_SECRET"] = new_secret()
+        assert "updated: API key" in run(**environment)
+    assert active() == {sid("SK", "1")}

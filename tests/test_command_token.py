@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
+from twilio_tokens.management.commands import twilio_token
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 
 from .conftest import decoded, sid
@@ -85,6 +86,12 @@ def test_json_is_what_the_http_api_answers(
     ("arguments", "says"),
     [
         (("berta", "--video"), r"^There is no user berta\.$"),
+        (("\udcff", "--video"), r"^There is no user \udcff\.$"),
+        (("anna", "--video", "\udcff"), "^surrogate_characters_not_allowed: "),
+        (("anna", "--video", "a\x00b"), "^null_characters_not_allowed: "),
+        (("anna", "--chat", "\udcff"), "^does_not_exist: "),
+        (("anna", "--video", "--ttl", "9" * 4000), "^max_value: "),
+        (("anna", "--video", "--ttl", "9" * 5000), "invalid int value"),
         (("anna",), r"^Name at least one product: --video, --chat or --voice"),
         (("anna", "--video", ""), "^blank: "),
         (("anna", "--video", "--ttl", "86401"), "^max_value: .*86400"),
@@ -93,7 +100,7 @@ def test_json_is_what_the_http_api_answers(
         (("anna", "--chat", ""), "^does_not_exist: "),
         (("anna", "--voice"), r"^not_configured: Account AC0+ has no default TwiML app"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+    ids=lambda value: ascii(" ".join(value))[:40] if isinstance(value, tuple) else "",
 )
 def test_what_cannot_be_issued_is_told_and_nothing_printed(
     arguments: tuple[str, ...],
@@ -117,6 +124,15 @@ def test_the_user_has_no_more_rights_than_over_http(
         run("anna", "--chat", "support")
     user.groups.add(group)
     assert run("anna", "--chat", "support").out
+
+
+def test_a_name_that_fits_several_users_is_refused_with_theirs(
+    run: Any, api_key: APIKey, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = User(username="Anna")
+    monkeypatch.setattr(twilio_token, "users_named", lambda name: [user, twin])
+    with pytest.raises(CommandError, match=r"^Several users are named ANNA: anna, Anna\. Write o"):
+        run("ANNA", "--video")
 
 
 def test_an_inactive_user_gets_no_token(run: Any, api_key: APIKey, user: User) -> None:

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
 
 from . import twilio_server
-from .conftest import add_key, new_secret, sid
+from .conftest import NoReplica, add_key, new_secret, sid
 from .twilio_server import Key, TwilioServer
 
 
@@ -72,7 +73,10 @@ def recorded(rows: list[Any]) -> list[tuple[str, str, int | None]]:
     return [(row.check_outcome, row.check_message, row.check_code) for row in rows]
 
 
-ACCEPTED = "Twilio accepts this key for its account, in US1."
+ACCEPTED = (
+    "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
+    "Restricted key, which cannot sign Access Tokens."
+)
 
 
 def test_a_table_shows_that_everything_is_fine(run: Callable[..., Run], rows: list[Any]) -> None:
@@ -230,6 +234,25 @@ def test_a_default_account_without_key_fails(
     # Where users are bound to accounts, none falls back to the default.
     settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
     assert run("--json").status == 0
+
+
+def test_without_a_default_account_nothing_is_fine(
+    run: Callable[..., Run], rows: list[Any], settings: Any
+) -> None:
+    Account.objects.update(is_default=False)
+    result = run("--json")
+    assert result.outcomes == ["verified"] * 4
+    assert (result.error, result.status) == (
+        "No account is the default. Choose one in the admin.",
+        1,
+    )
+    settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
+    assert run().status == 0
+
+
+def test_a_replica_is_not_asked(run: Callable[..., Run], rows: list[Any]) -> None:
+    with override_settings(DATABASE_ROUTERS=[NoReplica()]):
+        assert run().status == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])

@@ -115,9 +115,81 @@ def test_grants_of_other_products_are_not_judged(token: Callable[..., str]) -> N
     grants = {
         "identity": "anna",
         "data_sync": {"service_sid": sid("IS")},
-        "task_router": {"workspace_sid": "x"},
+        "ip_messaging": {"service_sid": "x"},
     }
     assert decode(token(grants=grants)).problems == []
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        "Bearer {}",
+        "bearer\t{}\n",
+        "Authorization: Bearer {}",
+        "authorization: Token {}",
+        "'{}'",
+        "“{}”,",
+        "`{}`;",
+        "<{}>",
+        "\ufeff{}\r\n",
+        'token = "{}"',
+        '{{"token": "{}"}}',
+        '{{"token": "{}", "identity": "anna", "grants": {{"video": {{}}}}}}',
+        "{{'identity': 'anna', 'token': '{}'}}",
+        "https://example.com/call?token={}&room=a.b.c",
+        "https://example.com/#access_token={}",
+        "curl -H 'Authorization: Bearer {0}' -d token={0} https://api.example.com/",
+        "my token is {} and it fails",
+        "2026-11-25T09:00:00.123Z INFO issued {} to anna.b.c",
+    ],
+)
+def test_a_token_is_found_in_what_it_was_copied_with(
+    wrapping: str, token: Callable[..., str]
+) -> None:
+    assert decode(wrapping.format(token())).signature_holds is True
+
+
+def test_wrapped_lines_may_follow_a_header(token: Callable[..., str]) -> None:
+    text = token()
+    assert decode(f"Authorization: Bearer {text[:-20]}\n  {text[-20:]}'").signature_holds is True
+
+
+SCOPES = "scope:client:outgoing?appSid=AP scope:client:incoming?clientName=anna"
+CAPABILITY = "This is a Capability Token, which only Voice SDKs before 2.0 take."
+TASKROUTER = "This is a TaskRouter Capability Token, which only version 1 of TaskRouter.js takes."
+PROVIDER = "This is a token of an identity provider (OpenID Connect or OAuth)"
+OTHER = "This is a JWT, but not an Access Token of Twilio"
+POLICY = {"url": "https://taskrouter.twilio.com/v1/Workspaces", "method": "GET", "allow": True}
+OTHER_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
+    "Capability Token": ({"iss": sid("AC"), "exp": 1, "scope": SCOPES}, CAPABILITY),
+    "Capability Token without scopes": ({"iss": sid("AC"), "exp": 1, "scope": ""}, CAPABILITY),
+    "worker's token": (
+        {"iss": sid("AC"), "version": "v1", "policies": [POLICY], "channel": sid("WK")},
+        TASKROUTER,
+    ),
+    "Simple JWT": (
+        {"token_type": "access", "exp": 1, "jti": "x", "user_id": "1"},
+        "This is a token of Simple JWT, with which users sign in to a site.",
+    ),
+    "ID token": ({"iss": "https://login.example.com", "aud": "x", "nonce": "y"}, PROVIDER),
+    "OAuth token": ({"iss": "https://login.example.com", "scope": "openid profile"}, PROVIDER),
+    "any other": ({"sub": "1234567890", "name": "John", "iat": 1}, OTHER),
+    "strange claims": ({"scope": 5, "policies": "x", "token_type": {}}, OTHER),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TOKENS)
+def test_another_token_has_one_problem_which_is_its_name(name: str, db: None) -> None:
+    payload, message = OTHER_TOKENS[name]
+    [problem] = decode(jwt.encode(payload, new_secret())).problems
+    assert problem.code == 20101
+    assert problem.message.startswith(message)
+
+
+def test_a_token_that_another_algorithm_signed_is_named_too(db: None) -> None:
+    header, payload = b'{"alg": "RS256", "kid": "1"}', b'{"iss": "https://login.example.com"}'
+    decoded = decode(f"{base64url(header)}.{base64url(payload)}.{base64url(b'x' * 256)}")
+    assert [problem.message.partition(",")[0] for problem in decoded.problems] == [PROVIDER]
 
 
 @pytest.mark.parametrize("outgoing", [None, 5, "x", [], {}, {"application_sid": None}])
@@ -159,6 +231,7 @@ UNKNOWN_KEY = (
 )
 NOTHING_GRANTED = "It grants nothing: a product's grant is missing."
 NO_EXPIRY = "It does not say when it expires (“exp”)."
+ROLE = "The grant for task_router, “role”: this should be one of worker, supervisor."
 NOT_YET = "It is not valid yet: was the clock of its server fast?"
 
 
@@ -277,6 +350,38 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
                 "whole.",
             )
         ],
+    ),
+    "TaskRouter with nothing in it": (
+        grants(task_router={}),
+        [
+            (
+                20106,
+                "The grant for task_router, “workspace_sid”: Needed here is a TaskRouter workspace "
+                "SID: WS and 32 digits (0–9, a–f).",
+            ),
+            (
+                20106,
+                "The grant for task_router, “worker_sid”: Needed here is a TaskRouter worker SID: "
+                "WK and 32 digits (0–9, a–f).",
+            ),
+            (20106, ROLE),
+        ],
+    ),
+    "TaskRouter's SIDs mixed up": (
+        grants(
+            task_router={"workspace_sid": sid("WK"), "worker_sid": sid("WK"), "role": "supervisor"}
+        ),
+        [
+            (
+                20106,
+                "The grant for task_router, “workspace_sid”: This is a TaskRouter worker SID "
+                "(WK…). Needed here is a TaskRouter workspace SID, which starts with WS.",
+            )
+        ],
+    ),
+    "a role that TaskRouter does not have": (
+        grants(task_router={"workspace_sid": sid("WS"), "worker_sid": sid("WK"), "role": ["x"]}),
+        [(20106, ROLE)],
     ),
     "no identity": (
         {"grants": {"video": {}, "voice": {}}},
@@ -438,24 +543,29 @@ def test_many_problems_are_all_told(api_key: APIKey) -> None:
 # What is no token
 
 CUT_OFF = (
-    "This is no Access Token: its parts are not JSON objects in base64. Was it cut off or changed?"
+    "This is not an Access Token: its parts are not JSON objects in base64. Was it cut off or "
+    "changed?"
 )
 EMPTY_OBJECT = base64url(b"{}")
 
 
 def character(char: str) -> str:
-    return (
-        f"This is no Access Token: {char} is in none. Paste the token alone, without quotation "
-        "marks, braces or a name."
-    )
+    return f"This is not an Access Token: no token contains {char}. Paste the token alone."
 
 
 def parts(count: int) -> str:
     return (
-        "This is no Access Token: three parts with a full stop between them are expected, but it "
+        "This is not an Access Token: it should have three parts with full stops between them, but "
         f"has {count}. Was it cut off?"
     )
 
+
+ENCRYPTED = (
+    "This is an encrypted token (JWE), such as Flex gives its users. An Access Token is signed, "
+    "but not encrypted."
+)
+JWE = base64url(b'{"alg": "dir", "enc": "A256GCM", "cty": "twilio-fpa;v=1"}') + "..iv.text.tag"
+TWO = " ".join(jwt.encode({"jti": jti}, new_secret(), headers=HEADER) for jti in "ab")
 
 UNUSABLE = {
     "": "There is no token.",
@@ -470,7 +580,11 @@ UNUSABLE = {
     f"{EMPTY_OBJECT}.{EMPTY_OBJECT}.abcde": CUT_OFF,
     f"{EMPTY_OBJECT}.{EMPTY_OBJECT[:-1]}.": CUT_OFF,
     "Bearer a.b.c": CUT_OFF,
-    '"a.b.c"': character("'\"'"),
+    '"a.b.c"': CUT_OFF,
+    "ey.are.cut off": CUT_OFF,
+    JWE: ENCRYPTED,
+    f'{{"access_token": "{JWE}"}}': ENCRYPTED,
+    TWO: "There are 2 tokens here. Paste one.",
     '{"token": "a.b.c"}': character("'{'"),
     "token=a.b.c": character("'='"),
     "a.b.c\x00": character("'\\x00'"),

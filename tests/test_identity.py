@@ -4,7 +4,9 @@ import random
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import User, UserManager
+from django.db import connection
+from django.test import override_settings
 
 from twilio_tokens.exceptions import IdentityNotAllowed
 from twilio_tokens.identity import (
@@ -13,7 +15,10 @@ from twilio_tokens.identity import (
     encoded_username,
     identity_for,
     username,
+    users_named,
 )
+
+from .conftest import NoReplica
 
 
 def identify(settings: Any, identity: Any, *products: str) -> str:
@@ -216,3 +221,41 @@ def test_an_encoded_username_that_is_too_long_is_refused_and_never_cut(settings:
     assert identity_for(User(username="@" * 40), ["voice"]) == "_40" * 40
     with pytest.raises(IdentityNotAllowed, match="has 123"):
         identity_for(User(username="@" * 41), ["voice"])
+
+
+# Users by their names
+
+
+@pytest.mark.django_db
+def test_where_case_is_ignored_a_name_that_is_written_exactly_is_one_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        UserManager, "get_by_natural_key", lambda self, name: self.get(username__iexact=name)
+    )
+    User.objects.create_user("anna@example.com")
+    first, second = (User.objects.create_user(f"{name}@example.org") for name in ("Anna", "Bert"))
+    assert users_named("ANNA@example.org") == [first]
+    if connection.vendor == "mysql":
+        return  # its collation ignores case, so no two names differ in it alone
+    second.username = "anna@example.org"
+    second.save()
+    assert users_named("Anna@example.org") == [first]
+    assert users_named("anna@example.org") == [second]
+    assert set(users_named("ANNA@example.org")) == {first, second}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["username", "id", "date_joined"])
+@pytest.mark.parametrize("name", ["", "x", "\x00", "\udcff", "9" * 30, "é" * 300, "😀"])
+def test_what_can_be_no_username_is_no_user(
+    name: str, field: str, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "USERNAME_FIELD", field)
+    assert users_named(name) == []
+    assert User.objects.exists()  # PostgreSQL has not given up the transaction
+
+
+def test_a_user_who_was_made_a_moment_ago_is_found_before_a_replica_knows(user: User) -> None:
+    with override_settings(DATABASE_ROUTERS=[NoReplica()]):
+        assert users_named("anna") == [user]

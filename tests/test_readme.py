@@ -12,6 +12,7 @@ from django.core.management import get_commands
 
 import twilio_tokens
 from twilio_tokens import conf
+from twilio_tokens.management.variables import PURPOSES
 from twilio_tokens.views import TokenViewSet  # noqa: F401 - named in the README
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -62,6 +63,11 @@ def test_the_commands_of_the_readme_are_those_of_the_app() -> None:
     ours = {name for name, app in get_commands().items() if app == "twilio_tokens"}
     table = README.partition("## Commands")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(twilio_\w+)", table, re.MULTILINE)) == ours
+
+
+def test_the_variables_of_the_readme_are_those_that_are_imported() -> None:
+    table = README.partition("| value | names |")[2].partition("\n\n")[0]
+    assert re.findall(r"`(\w+)`", table) == [name for each in PURPOSES for name in each.names]
 
 
 def test_the_make_targets_of_the_readme_are_those_of_the_makefile() -> None:

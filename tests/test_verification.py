@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection
 
+from twilio_tokens import twilio_api, verification
 from twilio_tokens.credentials import Credentials
 from twilio_tokens.crypto import load_key_ring, seal
 from twilio_tokens.exceptions import ListingFailed, NotConfigured, SecretUnavailable
@@ -25,7 +26,7 @@ from twilio_tokens.verification import (
 
 from . import twilio_server
 from .conftest import add_key, error_report, new_secret, sid
-from .twilio_server import API, AU1, CONVERSATIONS, IE1, HttpClient, Key, TwilioServer, error
+from .twilio_server import API, AU1, CONVERSATIONS, IE1, JP1, HttpClient, Key, TwilioServer, error
 
 HTML = "<!doctype html><title>Welcome to the Café WLAN</title>"
 
@@ -55,7 +56,11 @@ def test_a_key_that_twilio_accepts_is_verified_by_one_small_request(
 ) -> None:
     finding = verify_key(api_key)
     assert finding == Finding(
-        Outcome.VERIFIED, "Twilio accepts this key for its account, in US1.", None, None
+        Outcome.VERIFIED,
+        "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
+        "Restricted key, which cannot sign Access Tokens.",
+        None,
+        None,
     )
     [request] = twilio.requests
     assert request.host == API
@@ -108,7 +113,7 @@ REFUSED_KEYS = [
         "suspended. (Twilio's error 20003)",
         20003,
         "secret",
-        [API, IE1, AU1, CONVERSATIONS],
+        [API, IE1, AU1, JP1, CONVERSATIONS],
     ),
     (
         of_region("ie1"),
@@ -127,11 +132,19 @@ REFUSED_KEYS = [
         [API, IE1, AU1],
     ),
     (
+        of_region("jp1"),
+        "This is a key of region JP1. Access Tokens for Video work only with a key of region US1: "
+        "make one in the Twilio Console. (Twilio's error 20003)",
+        20003,
+        "sid",
+        [API, IE1, AU1, JP1],
+    ),
+    (
         of_another_account,
         f"This key belongs to another account, {sid('AC', 'b')}. (Twilio's error 20003)",
         20003,
         "account",
-        [API, IE1, AU1, CONVERSATIONS],
+        [API, IE1, AU1, JP1, CONVERSATIONS],
     ),
     (
         restricted(403),
@@ -148,7 +161,7 @@ REFUSED_KEYS = [
 @pytest.mark.parametrize(
     ("change", "message", "code", "field", "hosts"),
     REFUSED_KEYS,
-    ids=["wrong secret", "IE1", "AU1", "another account", "restricted"],
+    ids=["wrong secret", "IE1", "AU1", "JP1", "another account", "restricted"],
 )
 def test_a_refusal_names_its_cause_and_the_field_to_correct(
     change: Callable[[Key], None],
@@ -191,7 +204,7 @@ def test_where_the_other_hosts_fail_the_likely_causes_are_told(
     status: int, twilio: TwilioServer, known: Key, api_key: APIKey
 ) -> None:
     wrong_secret(known)
-    for host in (IE1, AU1, CONVERSATIONS):
+    for host in (IE1, AU1, JP1, CONVERSATIONS):
         twilio.fail(status, host=host)
         finding = verify_key(api_key)
         assert (finding.outcome, finding.field) == (Outcome.REFUSED, "secret")
@@ -203,7 +216,7 @@ DEEP = '{"applications":' * 100_000
 UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
     "too many requests": (
         {"status": 429, "headers": {"Retry-After": "9999"}},
-        "Twilio is asked too much at the moment. Try again later.",
+        "Twilio is limiting requests at the moment. Try again later.",
         20429,
     ),
     "internal error": (
@@ -355,6 +368,106 @@ def test_twilios_own_http_client_is_the_default_and_goes_through_the_sites_proxy
     assert twilio.hosts == [f"{API}:443"]
 
 
+# The time of a whole check
+
+SLOW = "Twilio could not be reached: it did not answer in full within 0.3 seconds."
+
+
+class Dawdling(HttpClient):
+    """A client of a site that knows no timeouts, or waits for a name server."""
+
+    def request(self, method: str, url: str, **kwargs: Any) -> Any:
+        return super().request(method, url, **kwargs | {"timeout": 1_000})
+
+
+class Following(HttpClient):
+    def request(self, method: str, url: str, **kwargs: Any) -> Any:
+        self.session.max_redirects = 1_000_000
+        return super().request(method, url, **kwargs | {"allow_redirects": True})
+
+
+DAWDLING: dict[str, tuple[type[HttpClient], dict[str, Any]]] = {
+    "drips its answer": (HttpClient, {"endless": b" ", "pause": 0.1}),
+    "drips the head of its answer": (HttpClient, {"endless": b"x", "pause": 0.1, "in_head": True}),
+    "hangs": (Dawdling, {"hang": True}),
+    "redirects for ever": (
+        Following,
+        {"status": 302, "headers": {"Location": "/2010-04-01/Accounts/1/Applications.json"}},
+    ),
+    "asks to wait": (HttpClient, {"status": 429, "headers": {"Retry-After": "1"}}),
+}
+
+
+@pytest.mark.parametrize("name", DAWDLING)
+def test_a_server_that_takes_its_time_does_not_hold_a_check_for_longer_than_it_may(
+    name: str,
+    twilio: TwilioServer,
+    known: Key,
+    chat_service: ChatService,
+    api_key: APIKey,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_client, fault = DAWDLING[name]
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: make_client(twilio, None)
+    monkeypatch.setattr(verification, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(verification, "LISTING_SECONDS", 0.3)
+    twilio.fail(**fault)
+    if name == "asks to wait":
+        message = "Twilio is limiting requests at the moment. Try again later."
+    else:
+        message = SLOW
+    for ask in (
+        lambda: verify_key(api_key).message,
+        lambda: verify_resource(chat_service).message,
+        lambda: failure_of(list_chat_services, api_key.account),
+    ):
+        before = time.monotonic()
+        assert ask() == message
+        assert time.monotonic() - before < 1
+
+
+def test_a_site_that_is_slow_to_make_its_http_client_does_not_hold_a_check_either(
+    twilio: TwilioServer, api_key: APIKey, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: twilio.released.wait(30)
+    monkeypatch.setattr(verification, "CHECK_SECONDS", 0.3)
+    assert verify_key(api_key).message == SLOW
+
+
+def failure_of(ask: Callable[[Account], Any], account: Account) -> str:
+    with pytest.raises(ListingFailed) as caught:
+        ask(account)
+    return caught.value.message
+
+
+def test_when_the_time_is_over_no_other_host_is_asked(
+    twilio: TwilioServer, known: Key, api_key: APIKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "CHECK_SECONDS", 0.3)
+    known.secret = new_secret()
+    twilio.fail(host=IE1, endless=b" ", pause=0.1)
+    finding = verify_key(api_key)
+    assert (finding.outcome, finding.field) == (Outcome.REFUSED, "secret")
+    assert twilio.hosts == [API, IE1]
+
+
+def test_an_answer_without_an_end_is_not_read_for_ever(
+    twilio: TwilioServer, known: Key, api_key: APIKey, settings: Any
+) -> None:
+    """By the app's own client; a site's is its own affair."""
+
+    def client() -> HttpClient:
+        client = twilio.http_client()
+        client.request_hooks = twilio_api.default_http_client().request_hooks
+        return client
+
+    settings.TWILIO_TOKENS_HTTP_CLIENT = client
+    assert verify_key(api_key).outcome == Outcome.VERIFIED
+    twilio.fail(endless=b" " * 1_000_000)
+    assert verify_key(api_key).message == "Twilio could not be reached: AnswerTooLarge."
+
+
 # Once more, and where to
 
 
@@ -437,7 +550,7 @@ def test_region_and_edge_in_the_environment_do_not_divert_requests(
     list_chat_services(chat_service.account)
     known.secret = new_secret()
     verify_key(api_key)
-    assert twilio.hosts == [API, CONVERSATIONS, CONVERSATIONS, API, IE1, AU1, CONVERSATIONS]
+    assert twilio.hosts == [API, CONVERSATIONS, CONVERSATIONS, API, IE1, AU1, JP1, CONVERSATIONS]
 
 
 def test_credentials_in_the_environment_are_not_used(
@@ -704,7 +817,7 @@ FAILURES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"status": 404}, "Twilio's answer (HTTP 404) could not be understood."),
     ({"status": 500}, "Twilio cannot answer at the moment (HTTP 500). Try again later."),
-    ({"status": 429}, "Twilio is asked too much at the moment. Try again later."),
+    ({"status": 429}, "Twilio is limiting requests at the moment. Try again later."),
     (
         {"body": HTML},
         "What answered (HTTP 200) is not Twilio's API. Is there a proxy or a firewall in between?",

@@ -25,8 +25,9 @@ API = "api.twilio.com"
 CONVERSATIONS = "conversations.twilio.com"
 IE1 = "api.dublin.ie1.twilio.com"
 AU1 = "api.sydney.au1.twilio.com"
+JP1 = "api.tokyo.jp1.twilio.com"
 
-REGIONS = {API: "us1", CONVERSATIONS: "us1", IE1: "ie1", AU1: "au1"}
+REGIONS = {API: "us1", CONVERSATIONS: "us1", IE1: "ie1", AU1: "au1", JP1: "jp1"}
 
 #: The codes of Twilio's errors, by HTTP status.
 CODES = {400: 20001, 401: 20003, 403: 20403, 404: 20404, 429: 20429, 500: 20500, 503: 20503}
@@ -52,6 +53,11 @@ class Fault:
     times: int | None = None
     reset: bool = False
     hang: bool = False
+    #: Bytes that are sent again and again, with seconds in between, after the head of the answer
+    #: or as part of it.
+    endless: bytes = b""
+    pause: float = 0
+    in_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,8 +175,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif fault.hang:
             self.server.released.wait(30)
+        elif fault.endless:
+            self._send_without_end(fault)
         else:
             self._send(fault.status, fault.body, fault.headers)
+
+    def _send_without_end(self, fault: Fault) -> None:
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n" + (b"X: " if fault.in_head else b"\r\n"))
+        while not self.server.released.wait(fault.pause):
+            self.wfile.write(fault.endless)
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         text = body if isinstance(body, str) else json.dumps(body)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hmac
-import json
 import re
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,15 +17,10 @@ from django.utils.translation import gettext_lazy
 from . import sids
 from .conf import LONGEST_TTL
 from .crypto import unseal
-from .exceptions import IdentityNotAllowed, InvalidToken, SecretUnavailable
+from .exceptions import IdentityNotAllowed, SecretUnavailable
 from .identity import RULES
 from .models import APIKey, IssuedToken, Outcome
-
-#: Tokens are a few hundred characters long.
-LONGEST_TOKEN = 16_384
-
-#: Objects within objects. A token of ours has four.
-DEEPEST = 20
+from .token_text import name_of_other_token, parts_of, token_in
 
 #: What a product's grant is called in tokens, with the name of its identity rule, and the errors
 #: that an identity against that rule and a missing one meet.
@@ -45,7 +38,17 @@ GRANTED_SIDS = (
     ("voice", "outgoing.application_sid", sids.TWIML_APP, False),
     ("voice", "push_credential_sid", sids.PUSH_CREDENTIAL, False),
     ("data_sync", "service_sid", sids.SIDKind("IS", gettext_lazy("a Sync service")), True),
+    (
+        "task_router",
+        "workspace_sid",
+        sids.SIDKind("WS", gettext_lazy("a TaskRouter workspace")),
+        True,
+    ),
+    ("task_router", "worker_sid", sids.SIDKind("WK", gettext_lazy("a TaskRouter worker")), True),
 )
+
+#: Values that Twilio needs in the grants, of which there are only these.
+GRANTED_CHOICES = (("task_router", "role", ("worker", "supervisor")),)
 
 
 @dataclass(frozen=True)
@@ -81,72 +84,17 @@ class DecodedToken:
 
 
 def decode(token: str) -> DecodedToken:
-    """Decode a token, an expired or foreign one too. Raises ``InvalidToken`` if it is none."""
-    signed, header, claims, signature = _parts("".join(token.split()))
+    """Decode a token, an expired or foreign one too. Raises ``InvalidToken`` if it is none.
+
+    It may be wrapped as it was copied: in a header, in quotation marks, in JSON, in an address.
+    """
+    signed, header, claims, signature = parts_of(token_in(token))
     key, holds, record = _stored_key(claims), None, _record(claims)
     if key is not None:
         holds = _signature_holds(key, signed, signature)
-    problems = list(_problems(header, claims, key, holds))
+    other = name_of_other_token(header, claims)
+    problems = [Problem(20101, other)] if other else list(_problems(header, claims, key, holds))
     return DecodedToken(header, claims, key, holds, record, problems)
-
-
-def _parts(token: str) -> tuple[bytes, dict[str, Any], dict[str, Any], bytes]:
-    if not token:
-        raise InvalidToken(_("There is no token."))
-    if len(token) > LONGEST_TOKEN:
-        raise InvalidToken(_("This is far longer than any Access Token."))
-    illegal = re.search(r"[^A-Za-z0-9_.-]", token)
-    if illegal:
-        raise InvalidToken(
-            _(
-                "This is no Access Token: %(character)s is in none. Paste the token alone, without "
-                "quotation marks, braces or a name."
-            )
-            % {"character": ascii(illegal[0])}
-        )
-    parts = token.split(".")
-    if len(parts) != 3:
-        raise InvalidToken(
-            _(
-                "This is no Access Token: three parts with a full stop between them are expected, "
-                "but it has %(count)d. Was it cut off?"
-            )
-            % {"count": len(parts)}
-        )
-    try:
-        header, claims, signature = (
-            urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts
-        )
-        objects = _json_object(header), _json_object(claims)
-    except (ValueError, RecursionError):
-        raise InvalidToken(
-            _(
-                "This is no Access Token: its parts are not JSON objects in base64. Was it cut off "
-                "or changed?"
-            )
-        ) from None
-    return ".".join(parts[:2]).encode(), *objects, signature
-
-
-def _json_object(data: bytes) -> dict[str, Any]:
-    """Raises ``ValueError``, or ``RecursionError``, for anything else."""
-    value = json.loads(data.decode(), parse_constant=_refuse_constant)
-    if not isinstance(value, dict) or not _is_flat(value, DEEPEST):
-        raise ValueError("no object that a token has")
-    return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is Python, not JSON")
-
-
-def _is_flat(value: Any, levels: int) -> bool:
-    """What is nested deeper can be read, but hardly shown."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return True
-    return levels > 0 and all(_is_flat(each, levels - 1) for each in value)
 
 
 def _stored_key(claims: Mapping[str, Any]) -> APIKey | None:
@@ -263,6 +211,12 @@ def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
         if problem and (is_needed or value is not None):
             message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
             yield Problem(20106, message % {"product": product, "path": path, "problem": problem})
+    for product, name, choices in GRANTED_CHOICES:
+        grant = grants.get(product)
+        if isinstance(grant, dict) and grant.get(name) not in choices:
+            message = _("The grant for %(product)s, “%(path)s”: this should be one of %(choices)s.")
+            given = {"product": product, "path": name, "choices": ", ".join(choices)}
+            yield Problem(20106, message % given)
 
 
 def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:

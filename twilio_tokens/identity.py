@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import (
+    MultipleObjectsReturned,
+    ObjectDoesNotExist,
+    ValidationError,
+)
+from django.db import DataError, router, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -101,6 +108,29 @@ def identity_for(user: Any, products: Iterable[str]) -> str:
     for product in products:
         _rule(product).check(identity)
     return identity
+
+
+def users_named(username: str) -> list[Any]:
+    """Those of that username, whatever field of a site's own user model that is.
+
+    More than one where a site ignores case and no user's name is written exactly so.
+    """
+    if re.search(r"[\x00\ud800-\udfff]", username):
+        return []  # no database stores it, and some fail to look it up
+    model: Any = get_user_model()
+    using = router.db_for_write(model)  # a replica may not know a new user yet
+    users = model._default_manager.db_manager(using)
+    try:
+        # PostgreSQL gives up the whole transaction for a value that its column cannot hold.
+        with transaction.atomic(using=using):
+            try:
+                return [users.get_by_natural_key(username)]
+            except MultipleObjectsReturned:
+                field = model.USERNAME_FIELD
+                exact = list(users.filter(**{field: username}))
+                return exact or list(users.filter(**{f"{field}__iexact": username}))
+    except (ObjectDoesNotExist, ValidationError, ValueError, OverflowError, DataError):
+        return []
 
 
 def username(user: Any) -> str:

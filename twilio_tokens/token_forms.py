@@ -11,12 +11,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    MultipleObjectsReturned,
-    ObjectDoesNotExist,
-    ValidationError,
-)
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -31,7 +26,7 @@ from .exceptions import (
     Unavailable,
 )
 from .grants import FieldKind, Grant, field_kinds, registered
-from .identity import RULES
+from .identity import RULES, users_named
 from .issuing import IssuedAccessToken, issue_access_token
 from .models import Resource
 
@@ -179,23 +174,6 @@ class TestTokenForm(forms.Form):
                 "products."
             ) % {"max": settings.max_ttl}
         return ""
-
-
-def users_named(username: str) -> list[Any]:
-    """Those of that username, whatever field of a site's own user model that is.
-
-    More than one where a site ignores case and no user's name is written exactly so.
-    """
-    model: Any = get_user_model()
-    users = model._default_manager
-    try:
-        return [users.get_by_natural_key(username)]
-    except MultipleObjectsReturned:
-        field = model.USERNAME_FIELD
-        exact = list(users.filter(**{field: username}))
-        return exact if len(exact) == 1 else list(users.filter(**{f"{field}__iexact": username}))
-    except (ObjectDoesNotExist, ValueError, ValidationError):
-        return []
 
 
 def username_of(user: Any) -> str:

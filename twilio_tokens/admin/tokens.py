@@ -36,8 +36,9 @@ from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
+from twilio_tokens.identity import users_named
 from twilio_tokens.models import APIKey, IssuedToken
-from twilio_tokens.token_forms import DecodeForm, TestTokenForm, username_of, users_named
+from twilio_tokens.token_forms import DecodeForm, TestTokenForm, username_of
 
 
 @admin.register(IssuedToken)

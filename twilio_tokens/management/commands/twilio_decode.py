@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.timesince import timesince, timeuntil
 
-from twilio_tokens.decoding import LONGEST_TOKEN, DecodedToken, decode
+from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.exceptions import InvalidToken
+from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.token_text import LONGEST_TOKEN
 
 STDIN = "-"
 SIGNATURE = {
@@ -21,32 +23,35 @@ SIGNATURE = {
 }
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Shows what is in an Access Token, also an expired one: header, claims, which stored key "
         "signed it, and the errors that it would meet at Twilio."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "token", nargs="?", default=STDIN, help="the token; - or nothing reads standard input"
-        )
+        parser.add_argument("token", nargs="*", help="the token; - or nothing reads standard input")
 
-    def handle(self, *, token: str, **options: Any) -> None:
+    def handle(self, *, token: list[str], **options: Any) -> None:
+        text = " ".join(token)  # of a header there are several words
         try:
-            decoded = decode(self._read() if token == STDIN else token)
+            decoded = decode(self._read() if text in ("", STDIN) else text)
         except InvalidToken as error:
             raise CommandError(f"20101: {error.message}") from None
         for line in _lines(decoded):
             self.stdout.write(line)
 
     def _read(self) -> str:
+        if sys.stdin is None or sys.stdin.closed:
+            raise CommandError("There is no standard input. Give the token as an argument.")
         if sys.stdin.isatty():
             self.stderr.write("Paste the token, press Enter, then Ctrl-D.")
         try:
             return sys.stdin.read(2 * LONGEST_TOKEN)
         except UnicodeDecodeError:
-            raise InvalidToken("This is no Access Token, but binary data.") from None
+            raise InvalidToken("This is not an Access Token, but binary data.") from None
+        except OSError as error:
+            raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None
 
 
 def _lines(token: DecodedToken) -> Iterator[str]:
@@ -61,7 +66,7 @@ def _lines(token: DecodedToken) -> Iterator[str]:
     for problem in token.problems:
         yield f"Error      {problem.code}: {problem.message}"
     if not token.problems:
-        yield "Twilio     nothing speaks against it"
+        yield "Twilio     no problem found"
 
 
 def _when(moment: datetime | None) -> str:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from twilio_tokens.crypto import generate_key
+from twilio_tokens.management.terminal import TerminalCommand
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Prints a new key for TWILIO_TOKENS_ENCRYPTION_KEYS: 32 random bytes in base64."
     requires_system_checks = ()  # it mends what the checks complain of
 

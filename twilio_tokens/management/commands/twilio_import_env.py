@@ -1,45 +1,62 @@
 from __future__ import annotations
 
 import os
-import shlex
+import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
-from django.db import models, transaction
+from django.core.management.base import CommandError
+from django.db import IntegrityError, OperationalError, models, router, transaction
 
 from twilio_tokens.crypto import matches
-from twilio_tokens.models import Account, APIKey, ChatService, Region, TwiMLApp
+from twilio_tokens.management import variables
+from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.management.variables import Purpose, TwilioVariables, Variable
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    Outcome,
+    PushCredential,
+    Region,
+    Resource,
+    TwiMLApp,
+)
+from twilio_tokens.verification import Finding, verify_credentials
 
-#: The names that Twilio's own guides use for each value, the commoner first.
-VARIABLES = {
-    "account": ("TWILIO_ACCOUNT_SID", "ACCOUNT_SID"),
-    "api_key": ("TWILIO_API_KEY", "API_KEY"),
-    "api_secret": ("TWILIO_API_SECRET", "API_SECRET"),
-    "chat_service": ("TWILIO_CHAT_SERVICE_SID", "SERVICE_SID"),
-    "twiml_app": ("TWILIO_TWIML_APP_SID", "OUTGOING_SID"),
-}
-REQUIRED = ("account", "api_key", "api_secret")
-
-#: Of imported rows.
+#: Of imported rows. What is set only when a row is made is the admins' to change.
 NAME = "default"
+
+#: Imports that run at once get in each other's way; then one is begun again.
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Variable:
-    name: str
-    value: str
+class Imported:
+    """A service, app or push credential to import, with what it has besides its SID when made."""
+
+    purpose: Purpose
+    model: type[Resource]
+    made_with: Mapping[str, Any]
 
 
-class Command(BaseCommand):
+RESOURCES = (
+    Imported(variables.CHAT_SERVICE, ChatService, {"name": NAME, "is_default": True}),
+    Imported(variables.TWIML_APP, TwiMLApp, {"name": NAME, "is_default": True}),
+    Imported(variables.APN_CREDENTIAL, PushCredential, {"name": "apn", "platform": "apn"}),
+    Imported(variables.FCM_CREDENTIAL, PushCredential, {"name": "fcm", "platform": "fcm"}),
+)
+
+
+class Command(TerminalCommand):
     help = (
-        "Imports the credentials that Twilio's guides keep in environment variables: "
-        + ", ".join(names[0] for names in VARIABLES.values())
-        + ". All or nothing; running it again changes only what differs."
+        "Imports the credentials that Twilio's guides and samples keep in environment variables: "
+        + ", ".join(each.first_name for each in variables.PURPOSES)
+        + ". All or nothing. Run again, it changes only SIDs and secrets that differ."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,111 +66,189 @@ class Command(BaseCommand):
             metavar="FILE",
             help="read this file of NAME=value lines instead of the environment",
         )
+        parser.add_argument(
+            "--retire-others",
+            action="store_true",
+            help="once Twilio accepts the API key, retire the account's older ones",
+        )
 
-    def handle(self, *, env_file: Path | str | None, **options: Any) -> None:
-        environment = os.environ if env_file is None else _read_env_file(Path(env_file))
-        variables = _variables(environment)
-        with transaction.atomic():
-            outcomes = list(_imported(variables))
-        for outcome, row in outcomes:
-            self.stdout.write(f"{outcome}: {row._meta.verbose_name} {row}")
-            if isinstance(row, APIKey) and not row.is_active:
-                self.stderr.write(f"API key {row} is not active; activate it in the admin.")
+    def handle(self, *, env_file: Path | str | None, retire_others: bool, **options: Any) -> None:
+        given = variables.twilio_variables(
+            os.environ if env_file is None else variables.read_env_file(Path(env_file))
+        )
+        finding = _finding_before_retirement(given) if retire_others else None
+        done = _import(given, finding, retire_others=retire_others)
+        for line in done.lines:
+            self.stdout.write(line)
+        if given.left_alone:
+            self.stdout.write(f"left alone: {', '.join(given.left_alone)}")
+        for note in done.notes:
+            self.stderr.write(note)
 
 
-def _read_env_file(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None
-    environment = {}
-    for number, line in enumerate(lines, start=1):
+def _finding_before_retirement(given: TwilioVariables) -> Finding | None:
+    """What Twilio says of the API key; None where none would be retired, or nothing imported."""
+    if given.problems:
+        return None
+    account_sid, key_sid = (
+        given.found[each].value for each in (variables.ACCOUNT, variables.API_KEY)
+    )
+    others = _rows(APIKey).filter(account__sid=account_sid, is_active=True).exclude(sid=key_sid)
+    key = _rows(APIKey).filter(sid=key_sid).first()
+    if key is not None:
+        others = others.filter(created_at__lt=key.created_at) if key.is_active else others.none()
+    if not others.exists():
+        return None
+    return verify_credentials(account_sid, key_sid, given.found[variables.API_SECRET].value)
+
+
+def _import(given: TwilioVariables, finding: Finding | None, *, retire_others: bool) -> _Import:
+    for attempt in range(1, ATTEMPTS):
         try:
-            words = [word for word in _words(line) if word != "export"]
-        except ValueError:
-            raise CommandError(f"{path}, line {number}: a quotation mark is not closed.") from None
-        for word in words:
-            name, _, value = word.partition("=")
-            environment[name] = value
-    return environment
+            return _import_once(given, finding, retire_others=retire_others)
+        except (IntegrityError, OperationalError):
+            time.sleep(0.1 * attempt)
+    return _import_once(given, finding, retire_others=retire_others)
 
 
-def _words(line: str) -> Iterator[str]:
-    """As a shell reads them: “#” starts a comment only where a word could start."""
-    lexer = shlex.shlex("" if line.lstrip().startswith("#") else line, posix=True)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    for word in lexer:
-        if word.startswith("#"):
-            return
-        yield word
+def _import_once(
+    given: TwilioVariables, finding: Finding | None, *, retire_others: bool
+) -> _Import:
+    with transaction.atomic(using=router.db_for_write(Account)):
+        done = _Import(given, finding)
+        done.run(retire_others=retire_others)
+    return done
 
 
-def _variables(environment: Mapping[str, str]) -> dict[str, Variable]:
-    """The values that are set, stripped. Raises ``CommandError`` for a half-set environment."""
-    found = {}
-    for purpose, names in VARIABLES.items():
-        given = {name: value for name in names if (value := environment.get(name, "").strip())}
-        if len(set(given.values())) > 1:
-            raise CommandError(f"{' and '.join(given)} differ; unset one of them.")
-        if given:
-            found[purpose] = Variable(*next(iter(given.items())))
-    missing = [VARIABLES[purpose][0] for purpose in REQUIRED if purpose not in found]
-    if missing:
-        raise CommandError(f"Nothing was imported. Not set: {', '.join(missing)}.")
-    region = environment.get("TWILIO_REGION", "").strip().lower()
-    if region not in ("", Region.US1):
-        raise CommandError(
-            f"Nothing was imported. TWILIO_REGION is {region}: Access Tokens need an API key of "
-            "region US1. Make one in the Twilio Console, and unset TWILIO_REGION."
-        )
-    return found
+class _Import:
+    """One attempt: every row is looked at, so that all problems are told at once."""
+
+    def __init__(self, given: TwilioVariables, finding: Finding | None) -> None:
+        self.found = given.found
+        self.problems = [*given.problems]
+        self.finding = finding
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+
+    def run(self, *, retire_others: bool) -> None:
+        """Raises ``CommandError``, before which nothing must be committed."""
+        if self.finding is not None and self.finding.outcome != Outcome.VERIFIED:
+            self.problems.append(f"{self._name(variables.API_KEY)}: {self.finding.message}")
+        if variables.ACCOUNT in self.found:
+            # SQLite lets nobody else write from here on, instead of failing at the first save if
+            # somebody did.
+            _rows(Account).filter(pk=0).update(is_default=False)
+            account = self._account(self.found[variables.ACCOUNT])
+            key = self._api_key(account)
+            for resource in RESOURCES:
+                if resource.purpose in self.found:
+                    self._resource(account, resource, self.found[resource.purpose])
+            if retire_others and key is not None and not self.problems:
+                self._retire_older_than(key)
+        if self.problems:
+            raise CommandError("Nothing was imported.\n" + "\n".join(self.problems))
+
+    def _name(self, purpose: Purpose) -> str:
+        return self.found[purpose].name
+
+    def _account(self, sid: Variable) -> Account:
+        account: Account | None = _rows(Account).filter(sid=sid.value).first()
+        if account is not None:
+            self._tell("unchanged", account)
+            return account
+        account = Account(name=NAME, sid=sid.value, is_default=True)
+        self._create(account)
+        return account
+
+    def _api_key(self, account: Account) -> APIKey | None:
+        if not {variables.API_KEY, variables.API_SECRET} <= self.found.keys():
+            return None
+        # Secrets stay out of variables here, which an error report would show.
+        sid, secret = self.found[variables.API_KEY].value, self.found[variables.API_SECRET]
+        key: APIKey | None = _rows(APIKey).filter(sid=sid).first()
+        if key is None:
+            name = f"Imported …{sid[-6:]}"
+            key = APIKey(account=account, name=name, sid=sid, region=Region.US1)
+            key.secret = secret.value
+            self._create(key)
+        elif key.account_id != account.pk:
+            self.problems.append(
+                f"{self._name(variables.API_KEY)}: this API key is stored with another account "
+                f"than that of {self._name(variables.ACCOUNT)}."
+            )
+            return None
+        elif matches(key.secret, secret.value, row=key.id, sid=key.sid):
+            self._tell("unchanged", key)
+        else:
+            key.secret = secret.value
+            self._update(key, ["secret"])
+        if not key.is_active:
+            self.notes.append(f"API key {key} is not active; activate it in the admin.")
+        if self.finding is not None and not self.problems:
+            key.record_check(self.finding.outcome, self.finding.message, self.finding.code)
+        return key
+
+    def _resource(self, account: Account, resource: Imported, sid: Variable) -> None:
+        rows = _rows(resource.model)
+        kind, name = resource.model._meta.verbose_name, resource.made_with["name"]
+        same = ({"sid": sid.value, "account": account}, {"sid": sid.value}, {"name": name})
+        row = next((row for each in same if (row := rows.filter(**each).first())), None)
+        if row is None:
+            values = {"account": account, "sid": sid.value, **resource.made_with}
+            self._create(resource.model(**values))
+        elif row.account_id != account.pk:
+            self.problems.append(
+                f"{sid.name}: {kind} “{row}” belongs to another account here. Rename or delete it "
+                f"in the admin, or unset {sid.name}."
+            )
+        elif row.sid == sid.value:
+            self._tell("unchanged", row)
+        else:
+            row.sid, row.friendly_name = sid.value, ""
+            self._update(row, ["sid", "friendly_name"])
+
+    def _retire_older_than(self, key: APIKey) -> None:
+        active = _rows(APIKey).filter(account_id=key.account_id, is_active=True)
+        if not key.is_active:
+            self.notes.append("No other API key was retired.")
+        elif self.finding is not None:
+            for older in active.filter(created_at__lt=key.created_at):
+                older.is_active = False
+                older.save(update_fields=["is_active", "updated_at"])
+                self._tell("retired", older)
+        for newer in active.filter(created_at__gt=key.created_at):
+            self.notes.append(f"API key {newer} is newer; it is not retired and goes on signing.")
+
+    def _create(self, row: models.Model) -> None:
+        if self._is_valid(row):
+            row.save()
+            self._tell("created", row)
+
+    def _update(self, row: Any, changes: list[str]) -> None:
+        row.forget_check()
+        noted = {"updated_at", "checked_at", "check_outcome", "check_code", "check_message"}
+        fields = noted & {field.name for field in row._meta.fields}
+        if self._is_valid(row):
+            row.save(update_fields=[*changes, *fields])
+            self._tell("updated", row)
+
+    def _is_valid(self, row: models.Model) -> bool:
+        # The account is known to be there, but a replica would not know it yet. That nothing is
+        # there twice, the look-ups and the database see to.
+        try:
+            row.clean_fields(exclude={"account"})
+        except ValidationError as error:
+            secret = self._name(variables.API_SECRET) if isinstance(row, APIKey) else ""
+            for field, messages in error.message_dict.items():
+                name = secret if field == "secret" else field
+                self.problems += [f"{name}: {message}" for message in messages]
+            return False
+        return True
+
+    def _tell(self, outcome: str, row: models.Model) -> None:
+        self.lines.append(f"{outcome}: {row._meta.verbose_name} {row}")
 
 
-def _imported(variables: Mapping[str, Variable]) -> Iterator[tuple[str, models.Model]]:
-    """Each row, saved, with “created”, “updated” or “unchanged”."""
-    account_sid, key_sid = variables["account"], variables["api_key"]
-    account = Account.objects.filter(sid=account_sid.value).first() or Account(
-        name=NAME, sid=account_sid.value
-    )
-    yield _save(account, {"sid": account_sid}, is_default=True), account
-
-    key = APIKey.objects.filter(sid=key_sid.value).first() or APIKey(
-        account=account, name=NAME, sid=key_sid.value, region=Region.US1
-    )
-    if key.account_id != account.pk:
-        raise CommandError(
-            f"Nothing was imported. The API key of {key_sid.name} is stored with another account "
-            f"than that of {account_sid.name}."
-        )
-    secret = variables["api_secret"]
-    is_stored = not key._state.adding and matches(key.secret, secret.value, row=key.id, sid=key.sid)
-    changes = {} if is_stored else {"secret": secret.value}
-    yield _save(key, {"sid": key_sid, "secret": secret}, **changes), key
-
-    for purpose, model in (("chat_service", ChatService), ("twiml_app", TwiMLApp)):
-        if purpose in variables:
-            sid = variables[purpose]
-            row = model.objects.filter(name=NAME).first() or model(name=NAME)
-            yield _save(row, {"sid": sid}, account=account, sid=sid.value, is_default=True), row
-
-
-def _save(row: models.Model, sources: Mapping[str, Variable], **values: Any) -> str:
-    """Save what differs. ``sources`` names the variable of a field, for errors."""
-    changed = {name: value for name, value in values.items() if getattr(row, name, None) != value}
-    if not row._state.adding and not changed:
-        return "unchanged"
-    outcome = "created" if row._state.adding else "updated"
-    for name, value in changed.items():
-        setattr(row, name, value)
-    try:
-        row.full_clean()
-    except ValidationError as error:
-        problems = [
-            f"{sources[field].name if field in sources else field}: {message}"
-            for field, messages in error.message_dict.items()
-            for message in messages
-        ]
-        raise CommandError("Nothing was imported. " + " ".join(problems)) from None
-    row.save()
-    return outcome
+def _rows(model: type[models.Model]) -> Any:
+    """Where they are written: a replica may lag behind."""
+    return model._default_manager.using(router.db_for_write(model))

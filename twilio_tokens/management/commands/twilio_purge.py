@@ -4,10 +4,11 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import router
 from django.utils import timezone
 
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import IssuedToken
 
 #: Records that one statement deletes: none is locked for long, and older versions of SQLite take
@@ -15,7 +16,7 @@ from twilio_tokens.models import IssuedToken
 BATCH = 900
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Deletes the audit records of tokens that expired longer ago."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         try:
             limit = timezone.now() - timedelta(days=days)
         except OverflowError:
-            raise CommandError("--days reaches back before all time.") from None
+            raise CommandError("--days is too large.") from None
         # Not a replica: it would go on showing what is deleted.
         records = IssuedToken.objects.using(router.db_for_write(IssuedToken))
         expired = records.filter(expires_at__lt=limit).order_by("expires_at", "pk")

@@ -4,12 +4,13 @@ from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import router
 
 from twilio_tokens.credentials import cache
 from twilio_tokens.crypto import KeyRing, check_opens, load_key_ring, reseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import APIKey
 
 ENCRYPTED, NEW, CHANGED, UNREADABLE = (
@@ -22,7 +23,7 @@ ENCRYPTED, NEW, CHANGED, UNREADABLE = (
 MOST_ROUNDS = 5
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Encrypts every API key's secret with the newest key of TWILIO_TOKENS_ENCRYPTION_KEYS. "
         "Afterwards the older keys can be removed. Exit status 1 if a secret does not open, or may "

@@ -4,19 +4,19 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from twilio_tokens.exceptions import TwilioTokensError, Unavailable
 from twilio_tokens.grants import Chat, Grant, Video, Voice
+from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.serializers import token_answer
 
 #: What argparse stores for an option without its optional value.
 UNNAMED = object()
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Issues an Access Token to a user, within that user's own rights, and prints it on "
         "standard output."
@@ -43,11 +43,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
-        users = get_user_model()._default_manager
-        try:
-            user = users.get_by_natural_key(username)
-        except users.model.DoesNotExist:
-            raise CommandError(f"There is no user {username}.") from None
+        users = users_named(username)
+        if not users:
+            raise CommandError(f"There is no user {username}.")
+        if len(users) > 1:
+            names = ", ".join(user.get_username() for user in users)
+            raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
         grants: list[Grant] = [
             grant(**({} if options[grant.product] is UNNAMED else {name: options[grant.product]}))
             for grant, name in ((Video, "room"), (Chat, "service"), (Voice, "app"))
@@ -55,12 +56,7 @@ class Command(BaseCommand):
         ]
         if not grants:
             raise CommandError("Name at least one product: --video, --chat or --voice.")
-        try:
-            issued = issue_access_token(user=user, grants=grants, ttl=ttl)
-        except Unavailable as error:
-            raise CommandError(f"{error.code}: {error.reason}") from None
-        except TwilioTokensError as error:
-            raise CommandError(f"{error.code}: {error.message}") from None
+        issued = issue_access_token(user=users[0], grants=grants, ttl=ttl)
         answer = token_answer(issued)
         self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)
         self.stderr.write(

@@ -5,10 +5,12 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.db import models, router
 
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
+from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
@@ -16,7 +18,7 @@ RESOURCES: tuple[Any, ...] = (ChatService, TwiMLApp, PushCredential)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Asks Twilio whether every active API key, Chat service, TwiML app and push credential is "
         "real. Exit status 0 only if all are."
@@ -35,18 +37,25 @@ class Command(BaseCommand):
         failed = sum(each["outcome"] != Outcome.VERIFIED for each in results)
         if failed:
             raise CommandError(f"{failed} of {len(results)} are not verified.")
-        if not APIKey.objects.filter(is_active=True).exists():
+        if not _rows(APIKey).filter(is_active=True).exists():
             raise CommandError("There is no active API key.")
+        if settings.account is None and not _rows(Account).filter(is_default=True).exists():
+            raise CommandError("No account is the default. Choose one in the admin.")
+
+
+def _rows(model: type[models.Model]) -> Any:
+    """Not a replica's: what it finds is stored with the rows that there are."""
+    return model._default_manager.using(router.db_for_write(model))
 
 
 def _results() -> Iterator[dict[str, Any]]:
-    without_key = Account.objects.filter(is_default=True).exclude(api_keys__is_active=True)
+    without_key = _rows(Account).filter(is_default=True).exclude(api_keys__is_active=True)
     for account in without_key if settings.account is None else ():
         yield _result(account, "not_configured", "It has no active API key.", account=account)
-    for key in APIKey.objects.filter(is_active=True).select_related("account"):
+    for key in _rows(APIKey).filter(is_active=True).select_related("account"):
         yield _checked(key, verify_key)
     for model in RESOURCES:
-        for resource in model.objects.select_related("account"):
+        for resource in _rows(model).select_related("account"):
             yield _checked(resource, verify_resource)
 
 

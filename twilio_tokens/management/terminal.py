@@ -1,0 +1,107 @@
+"""What the app's commands have in common: every terminal can show what they say, and what is
+known to go wrong ends with one sentence instead of a traceback."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError
+
+from twilio_tokens.exceptions import TwilioTokensError, Unavailable
+
+#: As a shell reports a program that SIGINT or SIGPIPE has ended.
+INTERRUPTED, NOBODY_READS = 130, 141
+
+#: What typographic characters become where the terminal's encoding has none.
+_PLAIN = str.maketrans(
+    {"“": '"', "”": '"', "’": "'", "…": "...", "–": "-", "\N{NO-BREAK SPACE}": " "}
+)
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return text.encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error("twilio_tokens.plainly", _plainly)
+
+
+class _Output:
+    """A full disk, or a reader that has gone, must show here, not as noise when Python exits."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with self._told():
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._told():
+            self._stream.flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self._stream is sys.stdout:
+                _discard(sys.stdout)
+            reason = f"Standard output cannot be written: {error.strerror}."
+            raise CommandError(reason) from None
+
+
+def _discard(stream: Any) -> None:
+    """Or Python would try once more to write what is left."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class TerminalCommand(BaseCommand):
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            self.stderr.write("Interrupted.")
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            _discard(sys.stdout)
+            _discard(sys.stderr)
+            sys.exit(NOBODY_READS)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        for name in ("stdout", "stderr"):
+            stream = options.get(name) or getattr(sys, name)
+            if stream is None:  # closed by who started us
+                options[name] = io.StringIO()
+            elif hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="twilio_tokens.plainly")
+        options["stdout"] = _Output(options.get("stdout") or sys.stdout)
+        try:
+            return super().execute(*args, **options)
+        except Unavailable as error:
+            raise CommandError(f"{error.code}: {error.reason}") from None
+        except TwilioTokensError as error:
+            raise CommandError(f"{error.code}: {error.message}") from None
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        except (DatabaseError, InterfaceError) as error:
+            # Only the first line: PostgreSQL tells the values of the row in the next.
+            reason = str(error).partition("\n")[0]
+            raise CommandError(
+                f"The database cannot be used: {reason}\n"
+                "If tables or columns are missing, run “manage.py migrate” first."
+            ) from None
+        finally:
+            self.stdout.flush()

@@ -1,0 +1,213 @@
+"""Which of an environment's variables hold Twilio's credentials, under the names that Twilio's own
+guides and samples use."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+
+from twilio_tokens import sids
+from twilio_tokens.models import Region
+
+PREFIX = "TWILIO_"
+
+#: Settings of this app, which are nothing to import.
+OWN_PREFIX = "TWILIO_TOKENS_"
+
+#: Bytes; an .env file is far smaller.
+LARGEST_FILE = 1_048_576
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a variable is for; ``kind`` is None for a secret.
+
+    Each of the names counts with Twilio's prefix, and without it where that one is missing.
+    """
+
+    kind: sids.SIDKind | None
+    names: tuple[str, ...]
+
+    @property
+    def first_name(self) -> str:
+        return PREFIX + self.names[0]
+
+    def problem(self, value: str) -> str | None:
+        """What is wrong with the value; the message does not repeat it."""
+        if value[0] == value[-1] and value[0] in "\"'":
+            return "The quotation marks around it are part of the value. Remove them."
+        if self.kind is None:
+            problem = sids.secret_problem(value)
+            return None if problem is None else str(problem)
+        try:
+            self.kind.validate(value)
+        except ValidationError as error:
+            return str(error.messages[0])
+        return None
+
+
+ACCOUNT = Purpose(sids.ACCOUNT, ("ACCOUNT_SID",))
+API_KEY = Purpose(sids.API_KEY, ("API_KEY", "API_KEY_SID"))
+API_SECRET = Purpose(None, ("API_SECRET", "API_KEY_SECRET"))  # in the order of their keys
+CHAT_SERVICE = Purpose(
+    sids.CHAT_SERVICE, ("CHAT_SERVICE_SID", "CONVERSATIONS_SERVICE_SID", "SERVICE_SID")
+)
+TWIML_APP = Purpose(
+    sids.TWIML_APP, ("TWIML_APP_SID", "TWIML_APPLICATION_SID", "APP_SID", "OUTGOING_SID")
+)
+APN_CREDENTIAL = Purpose(sids.PUSH_CREDENTIAL, ("APN_PUSH_CREDENTIAL_SID",))
+FCM_CREDENTIAL = Purpose(sids.PUSH_CREDENTIAL, ("FCM_PUSH_CREDENTIAL_SID",))
+REQUIRED = (ACCOUNT, API_KEY, API_SECRET)
+PURPOSES = (*REQUIRED, CHAT_SERVICE, TWIML_APP, APN_CREDENTIAL, FCM_CREDENTIAL)
+
+#: Prefixed, but Twilio's guides use it for services of several products (Verify, Sync, Notify).
+AMBIGUOUS = {"TWILIO_SERVICE_SID"}
+
+#: Names in Twilio's samples for what cannot be imported; a push credential of no stated platform
+#: among them.
+NOT_IMPORTED = (
+    "PUSH_CREDENTIAL_SID",
+    "SYNC_SERVICE_SID",
+    "WORKSPACE_SID",
+    "TASKROUTER_WORKSPACE_SID",
+)
+
+
+_KNOWN = sorted({name for each in PURPOSES for name in each.names} | set(NOT_IMPORTED))
+_OURS = re.compile(
+    rf"^\s*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    name: str
+    value: str = field(repr=False)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the name alone says that this is Twilio's, and what for."""
+        return self.name.startswith(PREFIX) and self.name not in AMBIGUOUS
+
+
+@dataclass(frozen=True)
+class TwilioVariables:
+    """``problems`` are sentences that name variables, never values."""
+
+    found: dict[Purpose, Variable]
+    problems: list[str]
+    left_alone: list[str]
+
+
+def twilio_variables(environment: Mapping[str, str]) -> TwilioVariables:
+    given = {name: stripped for name, value in environment.items() if (stripped := value.strip())}
+    found: dict[Purpose, Variable] = {}
+    problems, missing = _region_problems(given), []
+    for purpose in PURPOSES:
+        variables = _candidates(purpose, given, found.get(API_KEY))
+        if len({each.value for each in variables}) > 1:
+            problems.append(f"{' and '.join(each.name for each in variables)} differ; unset one.")
+        elif variables and (problem := purpose.problem(variables[0].value)):
+            problems.append(f"{variables[0].name}: {problem}")
+        elif variables:
+            found[purpose] = variables[0]
+        elif purpose in REQUIRED:
+            missing.append(purpose)
+    if missing:
+        problems.append(f"Not set: {', '.join(each.first_name for each in missing)}.")
+        problems += [line for each in missing for line in _passed_over(each, given)]
+    return TwilioVariables(found, problems, _left_alone(given, found))
+
+
+def _candidates(
+    purpose: Purpose, given: Mapping[str, str], api_key: Variable | None
+) -> list[Variable]:
+    """The variables that hold, or should hold, the value; more than one is for the caller."""
+    variables = _variables(purpose, given)
+    certain = [each for each in variables if each.is_certain]
+    if certain:
+        return certain
+    if purpose.kind is not None:
+        return [each for each in variables if purpose.problem(each.value) is None]
+    if api_key is None or api_key.is_certain:
+        return []  # whose secret should it be?
+    partner = API_SECRET.names[API_KEY.names.index(api_key.name)]
+    return [each for each in variables if each.name == partner] or variables
+
+
+def _variables(purpose: Purpose, given: Mapping[str, str]) -> list[Variable]:
+    names = [*(PREFIX + name for name in purpose.names), *purpose.names]
+    return [Variable(name, given[name]) for name in names if name in given]
+
+
+def _passed_over(purpose: Purpose, given: Mapping[str, str]) -> Iterator[str]:
+    """Names without prefix that may be what was meant."""
+    for variable in _variables(purpose, given):
+        if purpose.kind is None:
+            problem = f"it belongs to {API_KEY.names[purpose.names.index(variable.name)]}."
+        else:
+            problem = purpose.problem(variable.value) or ""
+        yield f"{variable.name} does not count: {problem}"
+
+
+def _region_problems(given: Mapping[str, str]) -> list[str]:
+    region = given.get("TWILIO_REGION", "").lower()
+    if region in ("", Region.US1):
+        return []
+    return [
+        f"TWILIO_REGION is {ascii(region)[1:-1]}: Access Tokens need an API key of region US1. "
+        "Make one in the Twilio Console, and unset TWILIO_REGION."
+    ]
+
+
+def _left_alone(given: Mapping[str, str], found: Mapping[Purpose, Variable]) -> list[str]:
+    read = {"TWILIO_REGION"} | {
+        each.name
+        for purpose, variable in found.items()
+        for each in _variables(purpose, given)
+        if each.value == variable.value
+    }
+    return sorted(
+        name
+        for name in given.keys() - read
+        if (name in _KNOWN or name.startswith(PREFIX)) and not name.startswith(OWN_PREFIX)
+    )
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables of a file of ``NAME=value`` lines. Raises ``CommandError``."""
+    try:
+        from dotenv.parser import parse_stream  # noqa: PLC0415 - it need not be installed
+    except ImportError:
+        raise CommandError(
+            "Reading a file needs python-dotenv: pip install 'django-twilio-tokens[env]'"
+        ) from None
+    bindings = list(parse_stream(io.StringIO(_text_of(path))))
+    for each in bindings:
+        # A mistake in a line that is none of ours is none of our business.
+        if each.error and (ours := _OURS.search(each.original.string)):
+            line = each.original.line + each.original.string.count("\n", 0, ours.start(1))
+            raise CommandError(f"{path}, line {line}: a quotation mark near here is not closed.")
+    return {each.key: each.value for each in bindings if each.key and each.value is not None}
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if len(data) > LARGEST_FILE:
+        raise CommandError(f"{path} is too large for a file of variables.")
+    if "\0" in text:
+        raise CommandError(f"{path} cannot be read: it is not text in UTF-8. Save it as UTF-8.")
+    return text

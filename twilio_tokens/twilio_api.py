@@ -1,0 +1,174 @@
+"""Twilio's REST API over HTTP: where to ask, how long to wait, what counts as an answer.
+
+What an answer means is told elsewhere. Nothing here raises because of an answer, or of none. The
+requests go to Twilio's US1 hosts whatever ``TWILIO_REGION`` and ``TWILIO_EDGE`` say.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import io
+import json
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils.translation import gettext as _
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+
+from .conf import settings
+
+#: Seconds, to connect and again for each part of an answer, for an HTTP client without a timeout
+#: of its own.
+TIMEOUT = 5
+
+#: Seconds before the one repetition of a request. Told to wait longer, we give up.
+LONGEST_WAIT = 5
+
+#: Bytes of an answer. A thousand TwiML apps, the longest page that is asked for, take one million.
+LARGEST_ANSWER = 8_000_000
+
+API = "https://api.twilio.com"
+CONVERSATIONS = "https://conversations.twilio.com"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``data`` is empty for anything but JSON objects; ``status`` is 0 where nobody answered."""
+
+    status: int
+    data: Mapping[str, Any]
+    retry_after: str = ""
+    failure: str = ""
+
+    def says(self, *statuses: int) -> bool:
+        """Whether Twilio says so. What a proxy has to say is no JSON."""
+        return self.status in statuses and bool(self.data)
+
+    @property
+    def code(self) -> int | None:
+        code = self.data.get("code")
+        is_code = type(code) is int and 0 < code < 1_000_000
+        return code if is_code else self.status or None
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until the request may be repeated; None if it should not be."""
+        if self.status != 429 and self.status < 500:
+            return None
+        try:
+            wait = max(0.0, float(self.retry_after))
+        except ValueError:
+            return 0  # it may be a date, but is not with Twilio
+        return wait if wait <= LONGEST_WAIT else None
+
+
+class Requests:
+    """Requests with one key's credentials, which take no longer than ``seconds`` all together."""
+
+    def __init__(self, account_sid: str, key_sid: str, secret: str, *, seconds: float) -> None:
+        self.account_sid = account_sid
+        self._credentials = (key_sid, secret)
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def get(self, url: str) -> Answer:
+        answer = self._get_once(url)
+        if answer.wait is not None and answer.wait < self._left:
+            time.sleep(answer.wait)
+            answer = self._get_once(url)
+        return answer
+
+    @property
+    def _left(self) -> float:
+        return self._end - time.monotonic()
+
+    def _get_once(self, url: str) -> Answer:
+        """The answer, if it is complete in time.
+
+        A server that sends a byte now and then meets no timeout of a socket, nor does a slow name
+        server; and an HTTP client of the site need not have any. So a thread asks, and is left
+        behind when the time is over.
+        """
+        if self._left > 0:
+            answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+            ask = partial(contextvars.copy_context().run, self._ask, url, answers)
+            threading.Thread(target=ask, daemon=True).start()
+            with suppress(queue.Empty):
+                return answers.get(timeout=max(0, self._left))
+            self._forget_request()
+        message = _("it did not answer in full within %(seconds)s seconds.")
+        return Answer(0, {}, failure=message % {"seconds": self._seconds})
+
+    def _ask(self, url: str, answers: queue.SimpleQueue[Answer]) -> None:
+        try:
+            answers.put(self._answer(url))
+        finally:
+            connections.close_all()  # of this thread: a client of the site may have used some
+
+    def _answer(self, url: str) -> Answer:
+        try:
+            response = self._send(url)
+            status, text = int(response.status_code), response.text or ""
+            retry_after = str((response.headers or {}).get("Retry-After", ""))
+        except ImproperlyConfigured as error:
+            return Answer(0, {}, failure=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a client raises, its frames hold the secret
+            return Answer(0, {}, failure=f"{type(error).__name__}.")
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            data = None
+        return Answer(status, data if isinstance(data, dict) else {}, retry_after)
+
+    def _send(self, url: str) -> Any:
+        timeout = getattr(self._client.http_client, "timeout", None) or TIMEOUT
+        try:
+            return self._client.request("GET", url, timeout=min(timeout, max(self._left, 0.1)))
+        finally:
+            self._forget_request()
+
+    def _forget_request(self) -> None:
+        """Twilio's class keeps its last one, credentials included; a site may share the client."""
+        client = vars(self).get("_client")
+        if client is not None:
+            client.http_client._test_only_last_request = None
+
+    @cached_property
+    def _client(self) -> Client:
+        make_http_client = settings.http_client or default_http_client
+        return Client(
+            *self._credentials,
+            self.account_sid,
+            http_client=make_http_client(),
+            # Instead of the process's, in which TWILIO_REGION and TWILIO_EDGE divert requests.
+            environment={"TWILIO_REGION": "", "TWILIO_EDGE": ""},
+        )
+
+
+def default_http_client() -> TwilioHttpClient:
+    return TwilioHttpClient(request_hooks={"response": _read_body})
+
+
+class AnswerTooLarge(Exception):
+    pass
+
+
+def _read_body(response: Any, **kwargs: Any) -> None:
+    """A hook of requests, which would read a body without an end to the end."""
+    body = io.BytesIO()
+    for chunk in response.raw.stream(65_536, decode_content=True):
+        body.write(chunk)
+        if body.tell() > LARGEST_ANSWER:
+            response.raw.close()
+            raise AnswerTooLarge
+    body.seek(0)
+    response.raw = body
