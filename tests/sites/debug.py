@@ -1,0 +1,12 @@
+"""A developer's machine: DEBUG, and django-debug-toolbar."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS, MIDDLEWARE
+
+NEEDS = ["debug_toolbar"]
+DEBUG = True
+INTERNAL_IPS = ["127.0.0.1"]
+INSTALLED_APPS = [*INSTALLED_APPS, "debug_toolbar"]
+MIDDLEWARE = ["debug_toolbar.middleware.DebugToolbarMiddleware", *MIDDLEWARE]
+DEBUG_TOOLBAR_CONFIG = {"IS_RUNNING_TESTS": False}
+ROOT_URLCONF = "tests.sites.urls.debug"
