@@ -20,7 +20,7 @@ demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	@.venv/bin/python manage.py setup_demo --address $(ADDR)
 	.venv/bin/python manage.py runserver $(ADDR)
 
-test: lint types browser ## lint, check types, test in Chromium and on each database that answers
+test: lint types browser .venv/.sites ## lint, check types, test in Chromium, on each database that answers and on other sites
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))

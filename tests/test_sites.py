@@ -18,9 +18,8 @@ import pytest
 SITES = Path(__file__).parent / "sites"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
 
-pytestmark = pytest.mark.skipif(
-    "DATABASE_URL" in os.environ, reason="The sites have databases of their own."
-)
+if "DATABASE_URL" in os.environ:
+    pytest.skip("The sites have databases of their own.", allow_module_level=True)
 
 
 def is_site(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Clients name a version in the Accept header. Those of the app name none, and none is the default."""
+"""Clients name a version in the Accept header; those of the app do not, and there is no default."""
 
 from tests.settings import *  # noqa: F403
 from tests.settings import REST_FRAMEWORK

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles import finders
 from django.test import Client
-from django.urls import get_resolver, resolve, reverse
+from django.urls import get_resolver, get_script_prefix, resolve, reverse
 
 #: The names of the site's ``AdminSite`` instances.
 ADMIN_SITES = get_resolver().app_dict.get("admin", [])
 STATIC_FILES = settings.STORAGES["staticfiles"]["BACKEND"]
 #: Inputs that a browser does not send by itself.
 BUTTONS = ("submit", "button", "image", "reset", "file")
-PASSWORD = "a password"  # noqa: S105
+PASSWORD = "a password"
 
 
 def new_user(name: str, **fields: Any) -> Any:
@@ -35,6 +35,7 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self.html = html
         self.links: list[str] = []
         self.files: list[str] = []
         self.numbers: list[str] = []
@@ -95,15 +96,15 @@ class Visitor:
         self.client = Client(enforce_csrf_checks=True)
         self.secrets: list[str] = []
 
-    def get(self, path: str, **headers: str) -> str:
-        return self._shown(self.client.get(path, follow=True, headers=headers or None))
+    def get(self, path: str) -> Page:
+        return self._shown(self.client.get(path, follow=True))
 
-    def submit(self, path: str, field: str, **typed: Any) -> str:
+    def submit(self, path: str, field: str, **typed: Any) -> Page:
         """Fill in the form that has ``field``, and send it. The page that follows."""
-        data = Page(self.get(path)).form_with(field) | typed
+        data = self.get(path).form_with(field) | typed
         return self._shown(self.client.post(path, data, follow=True))
 
-    def _shown(self, response: Any) -> str:
+    def _shown(self, response: Any) -> Page:
         assert response.status_code == 200, (response.request["PATH_INFO"], response.content[:2000])
         html = response.getvalue().decode()
         for secret in self.secrets:
@@ -118,7 +119,7 @@ class Visitor:
         for url in page.files:
             if url.startswith(settings.STATIC_URL) and "Manifest" not in STATIC_FILES:
                 assert finders.find(url.removeprefix(settings.STATIC_URL)), url
-        return html
+        return page
 
 
 class Operator(Visitor):
@@ -143,10 +144,10 @@ class Operator(Visitor):
 
     def add(self, model: Any, **typed: Any) -> Any:
         page = self.submit(self.url(model, "add"), "sid", _save="Save", **typed)
-        assert model.objects.filter(sid=typed["sid"]).exists(), page
+        assert model.objects.filter(sid=typed["sid"]).exists(), page.html
         return model.objects.get(sid=typed["sid"])
 
-    def run(self, action: str, row: Any) -> str:
+    def run(self, action: str, row: Any) -> Page:
         """An action of the list, for one row."""
         path = self.url(type(row), "changelist")
         return self.submit(path, "action", action=action, _selected_action=str(row.pk), index="0")
@@ -156,13 +157,13 @@ class Operator(Visitor):
         paths, seen, waiting = set(), set[tuple[str, str]](), deque([self.index])
         while waiting:
             page = waiting.popleft()
-            for link in Page(self.get(page)).links:
+            for link in self.get(page).links:
                 target = urldefrag(urljoin(page, link)).url
                 parts = urlsplit(target)
                 assert not any(parts.path.startswith(other) for other in self.others), (page, link)
                 if parts.netloc or not parts.path.startswith(self.index):
                     continue
-                resolve(parts.path)
+                resolve("/" + parts.path.removeprefix(get_script_prefix()))
                 parameters = {(parts.path, name) for name in ["", *parse_qs(parts.query)]}
                 if parts.path.startswith(self.console) and not parameters <= seen:
                     seen |= parameters

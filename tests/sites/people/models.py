@@ -8,7 +8,7 @@ from django.db import models
 
 class Person(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    email = models.EmailField(unique=True, null=True)
+    email = models.EmailField(unique=True, null=True)  # noqa: DJ001 - that is what is odd here
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
 
