@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from tests.conftest import decoded, new_secret, sid
-from tests.sites.visitor import ADMIN_SITES, Operator, Page, new_user
+from tests.sites.operator import ADMIN_SITES, Operator, Page, new_user
 from tests.twilio_server import Key, TwilioServer, running
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp

@@ -1,4 +1,4 @@
-"""A browser at a site, and what it finds on a page."""
+"""An operator in the admin, and what a browser finds on its pages."""
 
 from __future__ import annotations
 
@@ -89,12 +89,25 @@ class Page(HTMLParser):
             self._forms[-1].setdefault(name, []).extend(values)
 
 
-class Visitor:
-    """Goes where the links lead, and posts what the forms hold. No page shows a secret."""
+class Operator:
+    """A superuser at one of the site's ``AdminSite`` instances, who follows links and fills in forms.
 
-    def __init__(self) -> None:
+    No page shows a secret.
+    """
+
+    def __init__(self, admin_site: str) -> None:
         self.client = Client(enforce_csrf_checks=True)
         self.secrets: list[str] = []
+        self.admin_site = admin_site
+        self.index = reverse(f"{admin_site}:index")
+        self.others = {reverse(f"{each}:index") for each in ADMIN_SITES} - {self.index}
+        self.console = reverse(f"{admin_site}:app_list", args=["twilio_tokens"])
+        user = new_user("root", is_staff=True, is_superuser=True)
+        user.set_password(PASSWORD)
+        user.save()
+        login = f"{reverse(f'{admin_site}:login')}?next={self.index}"
+        self.submit(login, "password", username=user.get_username(), password=PASSWORD)
+        assert self.client.session["_auth_user_id"] == str(user.pk)
 
     def get(self, path: str) -> Page:
         return self._shown(self.client.get(path, follow=True))
@@ -120,23 +133,6 @@ class Visitor:
             if url.startswith(settings.STATIC_URL) and "Manifest" not in STATIC_FILES:
                 assert finders.find(url.removeprefix(settings.STATIC_URL)), url
         return page
-
-
-class Operator(Visitor):
-    """A superuser at one of the site's ``AdminSite`` instances."""
-
-    def __init__(self, admin_site: str) -> None:
-        super().__init__()
-        self.admin_site = admin_site
-        self.index = reverse(f"{admin_site}:index")
-        self.others = {reverse(f"{each}:index") for each in ADMIN_SITES} - {self.index}
-        self.console = reverse(f"{admin_site}:app_list", args=["twilio_tokens"])
-        user = new_user("root", is_staff=True, is_superuser=True)
-        user.set_password(PASSWORD)
-        user.save()
-        login = f"{reverse(f'{admin_site}:login')}?next={self.index}"
-        self.submit(login, "password", username=user.get_username(), password=PASSWORD)
-        assert self.client.session["_auth_user_id"] == str(user.pk)
 
     def url(self, model: Any, page: str, *args: Any) -> str:
         name = f"{self.admin_site}:twilio_tokens_{model._meta.model_name}_{page}"
