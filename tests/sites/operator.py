@@ -90,7 +90,7 @@ class Page(HTMLParser):
 
 
 class Operator:
-    """A superuser at one of the site's ``AdminSite`` instances, who follows links and fills in forms.
+    """A superuser at one of the site's ``AdminSite`` instances, who clicks and types.
 
     No page shows a secret.
     """
