@@ -119,6 +119,7 @@ class Operator:
 
     def _shown(self, response: Any) -> Page:
         assert response.status_code == 200, (response.request["PATH_INFO"], response.content[:2000])
+        assert response.request["PATH_INFO"].startswith(self.index), "an admin site leads to itself"
         html = response.getvalue().decode()
         for secret in self.secrets:
             assert secret not in html

@@ -202,6 +202,10 @@ def test_every_page_of_the_console_works(
     operator.submit(import_page, f"{sid('IS', '1')}-store", **{f"{sid('IS', '1')}-store": "on"})
     assert ChatService.objects.get(sid=sid("IS", "1")).friendly_name == "Sales"
 
+    twilio.fail(403)
+    operator.get(import_page)
+    twilio.recover()
+
     for model in TYPED:
         row = model.objects.order_by("pk").first()
         listed = operator.get(operator.url(model, "changelist") + f"?q={row.sid}")
