@@ -163,6 +163,7 @@ def test_a_token_is_issued_over_http_with_the_secret_that_was_typed_in(
     assert "room" in str(
         caller.client.options(f"{API}tokens/video/", headers=caller.headers).json()
     )
+    assert {"Authorization", "Cookie"} <= set(offered["Vary"].split(", "))
     someone_else = Caller(new_user("bert")).get().json()["identity"]
     assert someone_else not in (None, answer["identity"])
 
