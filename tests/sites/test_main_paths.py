@@ -20,7 +20,6 @@ from django.utils.module_loading import import_string
 from tests.conftest import decoded, new_secret, sid
 from tests.sites.operator import ADMIN_SITES, Operator, Page, new_user
 from tests.twilio_server import Key, TwilioServer, running
-from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
@@ -225,15 +224,25 @@ def test_every_page_of_the_console_works(
     assert {test, import_page, operator.url(APIKey, "replace", key.pk)} <= found
     assert operator.url(IssuedToken, "change", record.pk) in found
 
-    newer = new_secret()
-    twilio.keys[sid("SK", "1")] = Key(newer, sid("AC"))
-    operator.secrets.append(newer)
-    replace = operator.url(APIKey, "replace", key.pk)
-    operator.submit(replace, "sid", name="B", sid=sid("SK", "1"), region="us1", secret=newer)
+    # Another secret for the key, and another key.
+    corrected, replacing = new_secret(), new_secret()
+    operator.secrets += [corrected, replacing]
+    twilio.keys[sid("SK")] = Key(corrected, sid("AC"))
+    change = operator.url(APIKey, "change", key.pk)
+    operator.submit(change, "secret", secret=corrected, _save="Save")
+    caller = Caller(anna)
+    assert decoded(caller.ask("tokens/video/", {})["token"], corrected)["iss"] == key.sid
+
+    twilio.keys[sid("SK", "1")] = Key(replacing, sid("AC"))
+    replace, typed = (
+        operator.url(APIKey, "replace", key.pk),
+        TYPED[APIKey] | {"sid": sid("SK", "1")},
+    )
+    operator.submit(replace, "sid", secret=replacing, **typed)
     key.refresh_from_db()
     assert not key.is_active
-    assert decoded(Caller(anna).ask("tokens/video/", {})["token"], newer)["iss"] == sid("SK", "1")
-    assert_not_in_the_database(secret, newer, generate_key())
+    assert decoded(caller.ask("tokens/video/", {})["token"], replacing)["iss"] == sid("SK", "1")
+    assert_not_in_the_database(secret, corrected, replacing)
 
 
 @pytest.fixture
