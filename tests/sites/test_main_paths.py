@@ -171,78 +171,101 @@ def test_a_token_is_issued_over_http_with_the_secret_that_was_typed_in(
     assert nobody.json()["code"] == "not_authenticated"
 
 
-@pytest.mark.parametrize("admin_site", ADMIN_SITES)
-def test_every_page_of_the_console_works(
-    admin_site: str, twilio: TwilioServer, anna: Any, secret: str
+# Every page of the console
+
+
+@pytest.fixture(params=ADMIN_SITES)
+def operator(request: pytest.FixtureRequest) -> Operator:
+    return Operator(request.param)
+
+
+@pytest.fixture
+def key(operator: Operator, twilio: TwilioServer, secret: str) -> APIKey:
+    return typed_in(operator, secret)
+
+
+def test_a_test_token_is_issued_and_decoded_and_its_record_exported(
+    operator: Operator, key: APIKey, anna: Any, secret: str
 ) -> None:
-    operator = Operator(admin_site)
-    key = typed_in(operator, secret)
-    for row in (key, ChatService.objects.get(), TwiMLApp.objects.get()):
+    asked = {"username": anna.get_username(), "video": "on", "video-room": "A"}
+    page = operator.submit(operator.url(IssuedToken, "test"), "username", **asked)
+    [token] = set(TOKEN.findall(page.html))
+    assert decoded(token, secret)["grants"]["video"] == {"room": "A"}
+    record = IssuedToken.objects.get()
+
+    decode = operator.url(IssuedToken, "decode")
+    page = operator.submit(decode, "token", token=token)
+    assert record.jti in page.html
+    assert token not in page.html
+    assert "/errors/20107" in operator.submit(decode, "token", token=token[:-9] + "A" * 9).html
+
+    lines = operator.run("export_csv", record).html.lstrip("\ufeff").splitlines()
+    assert [row["jti"] for row in csv.DictReader(lines)] == [record.jti]
+
+
+def test_twilio_is_asked_about_rows_and_for_services(
+    operator: Operator, key: APIKey, twilio: TwilioServer
+) -> None:
+    for model in (APIKey, ChatService, TwiMLApp, PushCredential):
+        row = model.objects.get()
         operator.run("check_with_twilio", row)
         row.refresh_from_db()
         assert row.check_outcome == "verified"
-    username = anna.get_username()
 
-    test = operator.url(IssuedToken, "test")
-    page = operator.submit(test, "username", username=username, video="on", **{"video-room": "A"})
-    [token] = set(TOKEN.findall(page.html))
-    assert decoded(token, secret)["grants"]["video"] == {"room": "A"}
-    page = operator.submit(operator.url(IssuedToken, "decode"), "token", token=token)
-    record = IssuedToken.objects.get()
-    assert record.jti in page.html
-    assert token not in page.html
-    page = operator.submit(operator.url(IssuedToken, "decode"), "token", token=token[:-9] + "A" * 9)
-    assert "/errors/20107" in page.html
-    exported = operator.run("export_csv", record)
-    assert [row["jti"] for row in csv.DictReader(exported.html.lstrip("\ufeff").splitlines())] == [
-        record.jti
-    ]
-
-    import_page = operator.url(Account, "import", key.account.pk)
-    operator.submit(import_page, f"{sid('IS', '1')}-store", **{f"{sid('IS', '1')}-store": "on"})
+    page, store = operator.url(Account, "import", key.account.pk), f"{sid('IS', '1')}-store"
+    operator.submit(page, store, **{store: "on"})
     assert ChatService.objects.get(sid=sid("IS", "1")).friendly_name == "Sales"
-
     twilio.fail(403)
-    operator.get(import_page)
-    twilio.recover()
+    operator.get(page)
 
+
+def test_rows_are_found_changed_and_deleted_and_every_link_leads_to_a_page(
+    operator: Operator, key: APIKey, anna: Any
+) -> None:
+    Caller(anna).ask("tokens/video/", {})
     for model in TYPED:
-        row = model.objects.order_by("pk").first()
-        listed = operator.get(operator.url(model, "changelist") + f"?q={row.sid}")
-        assert operator.url(model, "change", row.pk) in listed.html
-        operator.submit(operator.url(model, "change", row.pk), "name", name="new", _save="Save")
+        row = model.objects.get()
+        change = operator.url(model, "change", row.pk)
+        assert change in operator.get(operator.url(model, "changelist") + f"?q={row.sid}").html
+        operator.submit(change, "name", name="new", _save="Save")
         row.refresh_from_db()
         assert row.name == "new"
-        for name in ("history", "delete"):
-            operator.get(operator.url(model, name, row.pk))
-    row = PushCredential.objects.get()
-    operator.submit(operator.url(PushCredential, "delete", row.pk), "post")
-    assert not PushCredential.objects.exists()
+        for page in ("history", "delete"):
+            operator.get(operator.url(model, page, row.pk))
 
     found = operator.follow_all_links()
     assert {operator.url(model, "add") for model in TYPED} <= found
-    assert {test, import_page, operator.url(APIKey, "replace", key.pk)} <= found
-    assert operator.url(IssuedToken, "change", record.pk) in found
+    assert {operator.url(IssuedToken, page) for page in ("test", "decode")} <= found
+    assert operator.url(Account, "import", key.account.pk) in found
+    assert operator.url(APIKey, "replace", key.pk) in found
+    assert operator.url(IssuedToken, "change", IssuedToken.objects.get().pk) in found
 
-    # Another secret for the key, and another key.
+    operator.submit(operator.url(PushCredential, "delete", row.pk), "post")
+    assert not PushCredential.objects.exists()
+
+
+def test_a_secret_is_corrected_and_a_key_replaced(
+    operator: Operator, key: APIKey, twilio: TwilioServer, anna: Any, secret: str
+) -> None:
     corrected, replacing = new_secret(), new_secret()
     operator.secrets += [corrected, replacing]
-    twilio.keys[sid("SK")] = Key(corrected, sid("AC"))
+    caller = Caller(anna)
+
+    twilio.keys[key.sid] = Key(corrected, sid("AC"))
     change = operator.url(APIKey, "change", key.pk)
     operator.submit(change, "secret", secret=corrected, _save="Save")
-    caller = Caller(anna)
     assert decoded(caller.ask("tokens/video/", {})["token"], corrected)["iss"] == key.sid
 
     twilio.keys[sid("SK", "1")] = Key(replacing, sid("AC"))
-    replace, typed = (
-        operator.url(APIKey, "replace", key.pk),
-        TYPED[APIKey] | {"sid": sid("SK", "1")},
-    )
-    operator.submit(replace, "sid", secret=replacing, **typed)
+    typed = TYPED[APIKey] | {"sid": sid("SK", "1"), "secret": replacing}
+    operator.submit(operator.url(APIKey, "replace", key.pk), "sid", **typed)
     key.refresh_from_db()
     assert not key.is_active
     assert decoded(caller.ask("tokens/video/", {})["token"], replacing)["iss"] == sid("SK", "1")
     assert_not_in_the_database(secret, corrected, replacing)
+
+
+# Every command
 
 
 @pytest.fixture
