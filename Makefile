@@ -9,7 +9,7 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
 PYTEST = .venv/bin/pytest --numprocesses auto
 SDKS = example_project/node_modules
 
-.PHONY: help demo test browser lint types matrix bench clean
+.PHONY: help demo test sites browser lint types matrix bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +20,13 @@ demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	@.venv/bin/python manage.py setup_demo --address $(ADDR)
 	.venv/bin/python manage.py runserver $(ADDR)
 
-test: lint types browser ## lint, check types, test in Chromium and on each database that answers
+test: lint types browser .venv/.sites ## lint, check types, test in Chromium, on each database that answers and on other sites
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))
+
+sites: .venv/.sites ## take the main paths on each site of tests/sites
+	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py
 
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
 	@unset DATABASE_URL; $(PYTEST) --ds=tests.browser.settings tests/browser

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -209,6 +210,8 @@ class TokenViewSet(ViewSet):
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(*args, **kwargs)
         response["Cache-Control"] = "no-store"
+        # Where Django before 5.2.15 caches a whole site, it keeps such an answer all the same.
+        patch_vary_headers(response, ["Authorization", "Cookie"])
         return response
 
 

@@ -1,0 +1,2 @@
+def backwards(key: str, prefix: str, version: int) -> str:
+    return f"{key}:{version}:{prefix}"

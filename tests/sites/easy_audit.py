@@ -1,0 +1,8 @@
+"""django-easy-audit writes down every change, and every request."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import INSTALLED_APPS, MIDDLEWARE
+
+NEEDS = ["easyaudit"]
+INSTALLED_APPS = [*INSTALLED_APPS, "easyaudit"]
+MIDDLEWARE = [*MIDDLEWARE, "easyaudit.middleware.easyaudit.EasyAuditMiddleware"]
