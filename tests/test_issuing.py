@@ -16,6 +16,7 @@ import jwt
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.utils import timezone
+from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import VideoGrant
 
 from tests.conftest import add_key, decoded, error_report, new_secret, sid
@@ -221,10 +222,52 @@ def inactive() -> User:
     return User(username="gone", is_active=False)
 
 
-@pytest.mark.parametrize("make_user", [AnonymousUser, inactive, lambda: None])
-def test_only_active_users_get_a_token(api_key: APIKey, make_user: Callable[[], Any]) -> None:
+class Machine:
+    """What some authentication classes give for a client that is no user."""
+
+    is_authenticated = is_active = True
+
+    def get_username(self) -> str:
+        return "anna"
+
+
+class Customer(Group):
+    """Of a site that has customers beside its users."""
+
+    is_authenticated = is_active = True
+
+    class Meta:
+        app_label = "tests"
+        proxy = True
+
+    def get_username(self) -> str:
+        return "customer"
+
+
+def customer() -> Customer:
+    """With the primary key of the user."""
+    return Customer(pk=User.objects.get().pk)
+
+
+@pytest.mark.parametrize(
+    "make_user",
+    [AnonymousUser, inactive, lambda: None, lambda: User(username="anna"), Machine, customer],
+)
+def test_only_active_users_get_a_token(
+    api_key: APIKey, user: User, make_user: Callable[[], Any]
+) -> None:
     with pytest.raises(NotAuthenticated):
         issue(make_user(), Video())
+
+
+def test_a_machine_that_is_no_user_is_answered_like_nobody(
+    api: APIClient, api_key: APIKey, user: User
+) -> None:
+    for stranger in (Machine(), customer()):
+        api.force_authenticate(stranger)
+        response = api.post("/twilio/tokens/video/")
+        assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+        assert api.get("/twilio/tokens/video/").status_code == 200
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,63 @@ def test_what_a_form_parser_would_drop_or_change_is_refused(api: APIClient, body
     assert refused(send(api, body, FORM)) == "parse_error"
 
 
+# Charsets
+
+
+@pytest.mark.parametrize("charset", ["utf8", "UTF_8", '"utf-8"', "ascii"])
+def test_utf_8_has_several_names(api: APIClient, charset: str) -> None:
+    assert send(api, b'{"room": "A"}', f"{JSON}; charset={charset}").status_code == 201
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "latin-1", "utf-8-sig", "zlib", "none", "é"])
+def test_other_charsets_are_refused(api: APIClient, charset: str) -> None:
+    assert refused(send(api, b'{"room": "A"}', f"{JSON}; charset={charset}")) == "parse_error"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ('{"room": "é"}'.encode(), JSON),
+        (b"room=%C3%A9", FORM),
+        (b"--x\r\n" + ROOM.replace(b"A", "é".encode()) + b"--x--\r\n", MULTIPART),
+    ],
+)
+def test_the_default_charset_of_the_site_changes_nothing(
+    api: APIClient, settings: Any, secret: str, body: bytes, content_type: str
+) -> None:
+    settings.DEFAULT_CHARSET = "latin-1"
+    # Django's test client would encode the body once more.
+    stream = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    response = send(api, b"", content_type, CONTENT_TYPE=content_type, **stream)
+    assert decoded(response.json()["token"], secret)["grants"]["video"] == {"room": "é"}
+
+
+# What could be taken for less than it says
+
+
+@pytest.mark.parametrize(
+    ("page", "body"),
+    [
+        ("video/", b'{"room": "A", "room": "B"}'),
+        ("", b'{"video": {"room": "A"}, "video": {}}'),
+        ("", b'{"voice": {"incoming": false, "params": {}, "incoming": true}}'),
+    ],
+)
+def test_of_two_values_with_the_same_name_none_is_taken(
+    api: APIClient, page: str, body: bytes
+) -> None:
+    assert refused(api.generic("POST", f"/twilio/tokens/{page}", body, JSON)) == "parse_error"
+
+
+@pytest.mark.parametrize("address", ["video/?room=A", "video/?ttl=60", "?video.room=A", "?video=1"])
+def test_fields_in_the_address_are_refused(api: APIClient, address: str) -> None:
+    assert refused(api.post(f"/twilio/tokens/{address}", format="json")) == "parse_error"
+
+
+def test_an_address_may_say_other_things(api: APIClient) -> None:
+    assert api.post(f"{VIDEO}?format=json&campaign=7").status_code == 201
+
+
 # How much
 
 

@@ -107,7 +107,6 @@ def test_a_wrong_setting_does_not_keep_the_form_from_being_made(settings: Any) -
             60,
         ),
         (form("muted=True&csrfmiddlewaretoken=x"), Desk(muted=True), None),
-        (form("label=first&label=last"), Desk(label="last"), None),
     ],
 )
 def test_json_and_forms_are_read_alike_but_a_blank_input_is_none(
@@ -135,6 +134,12 @@ def test_json_and_forms_are_read_alike_but_a_blank_input_is_none(
             {"seat": "invalid", "label": "invalid", "sead": "unknown_field"},
         ),
         (form("tags={"), {"tags": "invalid"}),
+        (form("tags=null"), {"tags": "null"}),
+        # Which of the two is meant? The last one is blank, and would not count.
+        (form("label=a&label="), {"label": "invalid"}),
+        (form("seat=1&seat=2"), {"seat": "invalid"}),
+        (form("muted=True&muted=False"), {"muted": "invalid"}),
+        (form("ttl=60&ttl="), {"ttl": "invalid"}),
         (form("seat=x&sead=1"), {"seat": "invalid", "sead": "unknown_field"}),
         ([], {"non_field_errors": "invalid"}),
         ("text", {"non_field_errors": "invalid"}),
@@ -228,6 +233,10 @@ def test_of_several_products_those_are_wanted_that_are_there_or_ticked_or_filled
             {"video": {"csrfmiddlewaretoken": "unknown_field"}},
         ),
         (form("voice.params={"), {"voice": {"params": "invalid"}}),
+        # Taken for ticks, these would open every room.
+        (form('video={"room": "a"}'), {"video": {"non_field_errors": "invalid"}}),
+        (form("video=false&chat=1"), {"video": {"non_field_errors": "invalid"}}),
+        (form("video=1&video.room=a&video.room="), {"video": {"room": "invalid"}}),
     ],
 )
 def test_errors_of_several_products_stand_at_their_product(data: Any, expected: Any) -> None:

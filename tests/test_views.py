@@ -16,7 +16,8 @@ from django.db import OperationalError, connection, connections
 from django.db.models.signals import pre_save
 from django.test import override_settings
 from django.urls import reverse
-from rest_framework.authentication import SessionAuthentication
+from rest_framework import exceptions as drf
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.response import Response
 from rest_framework.test import APIClient
@@ -185,6 +186,67 @@ def test_an_inactive_user_gets_no_token_where_a_sites_authentication_forgets_to_
 
 class SessionTokenViewSet(TokenViewSet):
     authentication_classes = [SessionAuthentication]
+
+
+class FaultyAuthentication(BaseAuthentication):
+    fault: Exception
+
+    def authenticate(self, request: Any) -> None:
+        raise self.fault
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Exception:
+    faulty = type("Faulty", (FaultyAuthentication,), {"fault": request.param})
+    monkeypatch.setattr(TokenViewSet, "authentication_classes", [faulty])
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ConnectionError("directory gone"), AttributeError("company"), KeyError()],
+    indirect=True,
+)
+@pytest.mark.parametrize("method", ["get", "post", "options"])
+def test_authentication_that_fails_is_told_in_the_log_only(
+    fault: Exception, method: str, caplog: pytest.LogCaptureFixture, accept: str
+) -> None:
+    response = getattr(APIClient(), method)("/twilio/tokens/video/", headers={"accept": accept})
+    assert (response.status_code, response.json()["code"]) == (503, "not_configured")
+    assert response.json()["detail"] == MESSAGES["not_configured"]
+    assert response["Cache-Control"] == "no-store"
+    assert "Authentication raised" in caplog.text
+    assert f"raise self.fault\n{type(fault).__name__}" in caplog.text
+
+
+FAILED = drf.AuthenticationFailed.default_code
+
+
+def unlike_drf(detail: Any) -> drf.APIException:
+    error = drf.AuthenticationFailed()
+    error.detail = detail
+    return error
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (drf.ValidationError("no such company"), 400, "invalid"),
+        (drf.ValidationError({"company": [str(each) for each in range(20)]}), 400, "invalid"),
+        (drf.AuthenticationFailed({"detail": "gone", "left": [{"in": "2"}]}), 403, FAILED),
+        (unlike_drf("gone"), 403, FAILED),
+        (unlike_drf({"message": "gone", "left": 2, "since": None}), 403, FAILED),
+        (unlike_drf([{"message": "gone"}]), 403, FAILED),
+    ],
+    indirect=["fault"],
+)
+def test_the_errors_of_a_sites_own_authentication_may_have_any_form(
+    fault: Exception, status: int, code: str, accept: str
+) -> None:
+    for _again in range(2):  # some sites raise one and the same exception
+        response = APIClient().post("/twilio/tokens/video/", headers={"accept": accept})
+        assert_refused(response, accept, status, code)
 
 
 @pytest.mark.usefixtures("_site")

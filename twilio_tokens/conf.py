@@ -148,10 +148,11 @@ class Settings:
         if isinstance(value, str):
             try:
                 value = _imported(value)
-            except ImportError as error:
+            except Exception as error:  # whatever the code of that module raises
+                reason = error if isinstance(error, ImportError) else type(error).__name__
                 raise SettingError(
                     f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one; "
-                    f"the path could not be imported ({error})."
+                    f"the path could not be imported ({reason})."
                 ) from error
         if value is not None and not callable(value):
             raise SettingError(

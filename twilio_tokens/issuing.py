@@ -10,7 +10,9 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
 from django.db import Error as DatabaseError
+from django.db.models import Model
 from django.utils.timezone import get_default_timezone, make_naive
 from django.utils.translation import gettext as _
 
@@ -132,8 +134,12 @@ def _for_database(moment: datetime) -> datetime:
 
 
 def _check_user(user: Any) -> None:
-    if not (
-        user and getattr(user, "is_authenticated", False) and getattr(user, "is_active", False)
+    # The record would name the user with the same primary key, as would the throttle's count.
+    is_other_model = isinstance(user, Model) and not isinstance(user, get_user_model())
+    if is_other_model or not (
+        getattr(user, "is_authenticated", False)
+        and getattr(user, "is_active", False)
+        and getattr(user, "pk", None) is not None
     ):
         raise NotAuthenticated
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from io import BytesIO
@@ -105,18 +107,20 @@ class CarefulParser(BaseParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         params = parser_context["request"].content_params
         body = stream.read()
-        if params.get("charset", "utf-8").lower() not in ("utf-8", "us-ascii"):
+        if not _is_utf_8(params.get("charset", "utf-8")):
             raise ParseError(_("The request body should be in UTF-8."))
+        context = {**parser_context, "encoding": "utf-8"}  # not the site's DEFAULT_CHARSET
         try:
             self._text_of(body).decode()
-            parsed = self.parser_class().parse(BytesIO(body), media_type, parser_context)
+            parsed = self.parser_class().parse(BytesIO(body), media_type, context)
+            is_whole = self._is_whole(parsed, body, params)
         except UnicodeDecodeError:
             raise ParseError(_("The request body should be in UTF-8.")) from None
         except RecursionError:
             raise ParseError(_("The request body is nested too deeply.")) from None
         except SuspiciousOperation:
             raise ParseError(_("The request body has too many fields.")) from None
-        if not self._is_whole(parsed, body, params):
+        if not is_whole:
             raise ParseError(_("The request body is malformed."))
         return parsed
 
@@ -128,10 +132,27 @@ class CarefulParser(BaseParser):
         return True
 
 
+def _is_utf_8(charset: str) -> bool:
+    try:
+        return codecs.lookup(charset).name in ("utf-8", "ascii")
+    except (LookupError, ValueError):
+        return False
+
+
 class TokenJSONParser(CarefulParser):
     parser_class = JSONParser
     media_type = JSONParser.media_type
     renderer_class = JSONRenderer  # of the browsable API's form for raw data
+
+    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+        """Of two values with one name Python keeps the last, which may grant more."""
+        json.loads(body, object_pairs_hook=_refuse_doubles)
+        return True
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise ParseError(_("The request body has two values with the same name."))
 
 
 class TokenFormParser(CarefulParser):

@@ -49,8 +49,12 @@ class OptionalField(serializers.Field):  # type: ignore[type-arg]
         super().__init__(required=False, **kwargs)
 
     def get_value(self, dictionary: Any) -> Any:
-        value = dictionary.get(self.field_name, empty)
-        return empty if value == "" and html.is_html_input(dictionary) else value
+        if not html.is_html_input(dictionary):
+            return dictionary.get(self.field_name, empty)
+        values = dictionary.getlist(self.field_name)
+        if len(values) > 1:
+            return values  # which no field takes; the last alone may be blank, and grant more
+        return values[0] if values and values[0] != "" else empty
 
 
 class TextField(OptionalField, serializers.CharField):
@@ -126,9 +130,12 @@ class ObjectField(OptionalField):
         if not isinstance(data, _JSONText):
             return data
         try:
-            return json.loads(data)
+            value = json.loads(data)
         except ValueError:
             self.fail("invalid")
+        if value is None:
+            self.fail("null")
+        return value
 
 
 class IntegerField(OptionalField, serializers.IntegerField):
@@ -208,7 +215,10 @@ class GrantSerializer(StrictSerializer):
             return dictionary.get(self.field_name, empty)
         nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
         is_unknown = nested.keys() - self.fields.keys()
-        wanted = dictionary.get(self.field_name) or any(nested.values()) or is_unknown
+        tick = dictionary.get(self.field_name) or ""
+        if tick and tick not in serializers.BooleanField.TRUE_VALUES:
+            return tick  # such as JSON, whose room must not be ignored: refused
+        wanted = tick or any(nested.values()) or is_unknown
         return nested if wanted else empty
 
     @classmethod

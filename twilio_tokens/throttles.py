@@ -60,7 +60,8 @@ class TokenRateThrottle(SimpleRateThrottle):
         if request.method == "OPTIONS" or getattr(handler, "issues_nothing", False):
             return None
         # A primary key may hold what memcached refuses in a key.
-        ident = sha256(str(request.user.pk).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        user = str(getattr(request.user, "pk", None))
+        ident = sha256(user.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
     def allow_request(self, request: Request, view: Any) -> bool:

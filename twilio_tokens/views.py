@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
+from django.http import Http404
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
@@ -30,6 +32,7 @@ from .error_reports import hide_tokens
 from .exceptions import (
     InvalidGrant,
     NotAuthenticated,
+    NotConfigured,
     PermissionDenied,
     TwilioTokensError,
     Unavailable,
@@ -142,6 +145,8 @@ class TokenViewSet(ViewSet):
 
     def _read(self, request: Request) -> tuple[Sequence[Grant], int | None]:
         serializer = reader(self.product)
+        if any(serializer.is_known(name, in_html=True) for name in request.query_params):
+            raise drf.ParseError(_("Fields belong in the request body, not in its address."))
         try:
             values = serializer.to_internal_value(request.data)
         except RecursionError:
@@ -193,12 +198,24 @@ class TokenViewSet(ViewSet):
     def get_format_suffix(self, **kwargs: Any) -> None:
         """A keyword of the site's URL is none."""
 
+    def perform_authentication(self, request: Request) -> None:
+        try:
+            super().perform_authentication(request)
+        except (drf.APIException, Http404, DjangoPermissionDenied, DatabaseError):
+            raise
+        except Exception as error:  # whatever the site's classes, or what they ask, raise
+            self._answer_without_a_page()
+            raise NotConfigured(f"Authentication raised {type(error).__name__}.") from error
+
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, DatabaseError):
-            # It may not even have said who asks, which a page would ask it again.
-            self.request.accepted_renderer = renderer = TokenJSONRenderer()
-            self.request.accepted_media_type = renderer.media_type
+            self._answer_without_a_page()
         return super().handle_exception(_api_exception(exc))
+
+    def _answer_without_a_page(self) -> None:
+        """A page would ask again who asks, and what else may have failed."""
+        self.request.accepted_renderer = renderer = TokenJSONRenderer()
+        self.request.accepted_media_type = renderer.media_type
 
     def get_exception_handler(self) -> Any:
         return _error_response
@@ -245,13 +262,17 @@ def _api_exception(error: Exception) -> Exception:
 def _error_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's own answer, plus the stable code. A site's own handler would change the shape."""
     response = exception_handler(error, context)
-    if response is not None:
-        codes = [detail.code for detail in _details(response.data)]
-        if len(codes) > MOST_ERRORS:
-            response.data = _first_errors(response.data)
-        response.data["code"] = (
-            codes[0] if len(set(codes)) == 1 else drf.ValidationError.default_code
-        )
+    if response is None:
+        return None
+    # The errors of a site's own authentication may have any form, and be raised again.
+    answer = response.data
+    answer = answer.copy() if isinstance(answer, dict) else {NON_FIELD_ERRORS: answer}
+    codes = [detail.code for detail in _details(answer)]
+    if len(codes) > MOST_ERRORS and isinstance(answer, ReturnDict):
+        answer = _first_errors(answer)
+    several: str = getattr(error, "default_code", drf.ValidationError.default_code)
+    answer["code"] = codes[0] if len(set(codes)) == 1 else several
+    response.data = answer
     return response
 
 
@@ -259,7 +280,7 @@ def _details(answer: Any) -> Iterator[drf.ErrorDetail]:
     """Every message of an error answer, however deep."""
     if isinstance(answer, drf.ErrorDetail):
         yield answer
-    else:
+    elif isinstance(answer, (dict, list)):
         for part in answer.values() if isinstance(answer, dict) else answer:
             yield from _details(part)
 
