@@ -454,7 +454,7 @@ def _under_a_keyword(request: pytest.FixtureRequest, settings: Any) -> None:
         "FORMAT_SUFFIX_KWARG": "format",
     }
     urls = include((token_urls(TokenViewSet), "tokens"))
-    settings.ROOT_URLCONF = (path("<slug:format>/<int:tenant>/", urls),)
+    settings.ROOT_URLCONF = (path("<slug:format>/<int:response>/", urls),)
 
 
 @pytest.mark.usefixtures("_under_a_keyword")

@@ -133,8 +133,7 @@ class Settings:
         return value  # type: ignore[no-any-return]
 
     def _get(self, name: str, default: Any) -> Any:
-        # Of the lazy object itself, each setting that is not there costs an exception.
-        return getattr(django_settings._wrapped, f"TWILIO_TOKENS_{name}", default)  # type: ignore[misc]
+        return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = self._get(name, default)

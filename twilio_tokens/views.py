@@ -221,7 +221,8 @@ class TokenViewSet(ViewSet):
         return _error_response
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(*args, **kwargs)
+        request, response, *_rest = args  # keywords of the site's URL may have these names, too
+        response = super().finalize_response(request, response)
         response["Cache-Control"] = "no-store"
         # Where Django before 5.2.15 caches a whole site, it keeps such an answer all the same.
         patch_vary_headers(response, ["Authorization", "Cookie"])
