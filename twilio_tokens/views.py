@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.utils.cache import patch_vary_headers
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -174,11 +173,11 @@ class TokenViewSet(ViewSet):
 
     @classproperty
     def parser_classes(cls) -> Sequence[type[BaseParser]]:
-        return parser_classes()
+        return parser_classes(tuple(api_settings.DEFAULT_PARSER_CLASSES))
 
     @classproperty
     def renderer_classes(cls) -> Sequence[type[BaseRenderer]]:
-        return renderer_classes()
+        return renderer_classes(tuple(api_settings.DEFAULT_RENDERER_CLASSES))
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> TokenRequest:
         made = super().initialize_request(request, *args, **kwargs)
@@ -203,12 +202,11 @@ class TokenViewSet(ViewSet):
     def get_exception_handler(self) -> Any:
         return _error_response
 
-    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(*args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        # Where Django before 5.2.15 caches a whole site, it keeps such an answer all the same.
-        patch_vary_headers(response, ["Authorization", "Cookie"])
-        return response
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        # Where Django before 5.2.15 caches a whole site, it stores what says no-store, too.
+        vary = "Accept, Authorization, Cookie"
+        return {**super().default_response_headers, "Vary": vary, "Cache-Control": "no-store"}
 
 
 class TokenJSONRenderer(JSONRenderer):
@@ -217,11 +215,11 @@ class TokenJSONRenderer(JSONRenderer):
     strict = True
 
 
-def renderer_classes() -> list[type[BaseRenderer]]:
+@lru_cache(maxsize=8)  # asked for several times a request
+def renderer_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseRenderer]]:
     """JSON always, and the browsable API where the site's own views have it."""
-    of_the_site: Any = api_settings.DEFAULT_RENDERER_CLASSES
     is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
-    return [TokenJSONRenderer, *([BrowsableAPIRenderer] if is_browsable else [])]
+    return (TokenJSONRenderer, BrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)
 
 
 def _api_exception(error: Exception) -> Exception:
