@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import time
+from secrets import token_urlsafe
 from typing import Any
 
 import django
@@ -93,7 +94,7 @@ def cpu_seconds(url: str, tokens: list[str]) -> float:
 call_command("migrate", verbosity=0)
 account = Account.objects.create(name="Benchmark", sid="AC" + "0" * 32)
 APIKey.objects.create(
-    account=account, name="Key", sid="SK" + "0" * 32, region="us1", secret="s" * 32
+    account=account, name="Key", sid="SK" + "0" * 32, region="us1", secret=token_urlsafe(24)
 )
 tokens = [
     Token.objects.create(user=User.objects.create(username=f"user{number}")).key

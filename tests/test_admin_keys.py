@@ -31,6 +31,7 @@ from twilio_tokens.models import (
     PushCredential,
     TwiMLApp,
 )
+from twilio_tokens.verification import verify_credentials
 
 from .conftest import add_key, decoded, new_secret, sid
 from .test_admin import errors, filled, url
@@ -404,13 +405,13 @@ def test_so_is_one_that_another_request_stores_meanwhile(
 
 
 def test_a_key_that_is_deleted_before_its_replacement_is_saved_is_not_replaced(
-    twilio: TwilioServer, api_key: APIKey, admin_client: Client, settings: Any
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def http_client() -> Any:
+    def delete_and_verify(*credentials: str) -> Any:
         APIKey.objects.all().delete()
-        return twilio.http_client()
+        return verify_credentials(*credentials)
 
-    settings.TWILIO_TOKENS_HTTP_CLIENT = http_client
+    monkeypatch.setattr("twilio_tokens.forms.verify_credentials", delete_and_verify)
     response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio), follow=True)
     assert "No new key was stored." in messages(response)[0]
     assert not APIKey.objects.exists()

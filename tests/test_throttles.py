@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import caches
+from django.core.cache import BaseCache, caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.db import connection
@@ -241,6 +241,16 @@ def memcached() -> Iterator[str]:
     process.wait()
 
 
+class Stale(LocMemCache):
+    """Counts as Django does by default, and all requests read the count before one writes it."""
+
+    incr = BaseCache.incr
+
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        value = super().get(key, default, version)
+        return 0 if type(value) is int else value
+
+
 BACKENDS = "django.core.cache.backends"
 FORGETFUL = [{"BACKEND": f"{BACKENDS}.dummy.DummyCache"}, {"BACKEND": f"{__name__}.Forgetful"}]
 
@@ -262,6 +272,12 @@ def test_of_parallel_requests_as_many_pass_as_the_limit_says(
     settings.TWILIO_TOKENS_THROTTLE_RATE = "10/hour"
     with ThreadPoolExecutor(20) as pool:
         assert Counter(pool.map(take, range(100))) == {True: 10, False: 90}
+
+
+def test_they_do_so_where_all_of_them_read_the_same_count(settings: Any, tmp_path: Path) -> None:
+    site_with({"BACKEND": f"{__name__}.Stale"}, settings, tmp_path)
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "3/hour"
+    assert [_take_here(number) for number in range(5)] == [True, True, True, False, False]
 
 
 @pytest.mark.django_db(transaction=True)

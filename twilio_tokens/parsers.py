@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
@@ -18,7 +18,6 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request, is_form_media_type
-from rest_framework.settings import api_settings
 
 #: Bytes. A token request is small, and all that it holds is looked at.
 LARGEST_BODY = 65_536
@@ -187,11 +186,9 @@ class TokenMultiPartParser(CarefulParser):
         )
 
 
-def parser_classes() -> list[type[BaseParser]]:
+@lru_cache(maxsize=8)
+def parser_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseParser]]:
     """JSON always, and HTML forms where the site's own views take them."""
-    of_the_site: Any = api_settings.DEFAULT_PARSER_CLASSES
     forms = (TokenFormParser, TokenMultiPartParser)
-    return [
-        TokenJSONParser,
-        *(each for each in forms if any(issubclass(p, each.parser_class) for p in of_the_site)),
-    ]
+    taken = (each for each in forms if any(issubclass(p, each.parser_class) for p in of_the_site))
+    return (TokenJSONParser, *taken)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
 from django.http import Http404
-from django.utils.cache import patch_vary_headers
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -179,11 +178,11 @@ class TokenViewSet(ViewSet):
 
     @classproperty
     def parser_classes(cls) -> Sequence[type[BaseParser]]:
-        return parser_classes()
+        return parser_classes(tuple(api_settings.DEFAULT_PARSER_CLASSES))
 
     @classproperty
     def renderer_classes(cls) -> Sequence[type[BaseRenderer]]:
-        return renderer_classes()
+        return renderer_classes(tuple(api_settings.DEFAULT_RENDERER_CLASSES))
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> TokenRequest:
         made = super().initialize_request(request, *args, **kwargs)
@@ -222,11 +221,13 @@ class TokenViewSet(ViewSet):
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
         request, response, *_rest = args  # keywords of the site's URL may have these names, too
-        response = super().finalize_response(request, response)
-        response["Cache-Control"] = "no-store"
-        # Where Django before 5.2.15 caches a whole site, it keeps such an answer all the same.
-        patch_vary_headers(response, ["Authorization", "Cookie"])
-        return response
+        return super().finalize_response(request, response)
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        # Where Django before 5.2.15 caches a whole site, it stores what says no-store, too.
+        vary = "Accept, Authorization, Cookie"
+        return {**super().default_response_headers, "Vary": vary, "Cache-Control": "no-store"}
 
 
 class TokenJSONRenderer(JSONRenderer):
@@ -235,11 +236,11 @@ class TokenJSONRenderer(JSONRenderer):
     strict = True
 
 
-def renderer_classes() -> list[type[BaseRenderer]]:
+@lru_cache(maxsize=8)  # asked for several times a request
+def renderer_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseRenderer]]:
     """JSON always, and the browsable API where the site's own views have it."""
-    of_the_site: Any = api_settings.DEFAULT_RENDERER_CLASSES
     is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
-    return [TokenJSONRenderer, *([BrowsableAPIRenderer] if is_browsable else [])]
+    return (TokenJSONRenderer, BrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)
 
 
 def _api_exception(error: Exception) -> Exception:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
@@ -94,8 +93,6 @@ class TerminalCommand(BaseCommand):
             raise CommandError(f"{error.code}: {error.reason}") from None
         except TwilioTokensError as error:
             raise CommandError(f"{error.code}: {error.message}") from None
-        except ImproperlyConfigured as error:
-            raise CommandError(str(error)) from None
         except (DatabaseError, InterfaceError) as error:
             # Only the first line: PostgreSQL tells the values of the row in the next.
             reason = str(error).partition("\n")[0]
