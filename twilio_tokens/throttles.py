@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,16 +91,31 @@ class TokenRateThrottle(SimpleRateThrottle):
 
     def _take_place(self, key: str) -> bool:
         """Whether one of the window's places was free."""
-        start: Any = self.cache.get_or_set(key, self.timer(), self.duration)
-        elapsed = self.timer() - start
+        start = self._start(key)
+        elapsed = self.timer() - start / 1_000
         # The first window, unless a clock was set: then another, and never a longer wait.
         window = int(elapsed / self.duration)
         self.rest_of_window = min(self.duration, (window + 1) * self.duration - elapsed)
         counter = f"{key}:{start}:{window}"
-        # Django's own way to count, which some backends inherit, reads and then writes.
-        if type(self.cache).incr is BaseCache.incr:
+        if self._counts_by_reading:
             return self._claim(counter)
         return self._count(counter) <= self.num_requests
+
+    @property
+    def _counts_by_reading(self) -> bool:
+        """Django's own way to count, which some backends inherit, reads and then writes."""
+        return type(self.cache).incr is BaseCache.incr
+
+    def _start(self, key: str) -> int:
+        """When the user's first window began, in milliseconds."""
+        now = int(self.timer() * 1_000)
+        start = self.cache.get(key)
+        if start is None and not self.cache.add(key, now, self.duration):
+            # Another request was faster. A replica of the cache, which answers what is read, may
+            # not know of it yet; the server that counts does.
+            with suppress(ValueError):  # it has just ended
+                start = self.cache.get(key) if self._counts_by_reading else self.cache.incr(key, 0)
+        return now if start is None else int(start)
 
     def _count(self, counter: str) -> int:
         try:
