@@ -155,6 +155,10 @@ def test_of_two_values_with_the_same_name_none_is_taken(
     assert refused(api.generic("POST", f"/twilio/tokens/{page}", body, JSON)) == "parse_error"
 
 
+def test_an_object_in_a_form_may_be_nested_too_deeply(api: APIClient) -> None:
+    assert refused(api.generic("POST", VOICE, b"params=" + b"[" * 30_000, FORM)) == "parse_error"
+
+
 @pytest.mark.parametrize("address", ["video/?room=A", "video/?ttl=60", "?video.room=A", "?video=1"])
 def test_fields_in_the_address_are_refused(api: APIClient, address: str) -> None:
     assert refused(api.post(f"/twilio/tokens/{address}", format="json")) == "parse_error"

@@ -128,7 +128,7 @@ class CarefulParser(BaseParser):
 
     def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
         """Whether nothing of the body was left out."""
-        return True
+        return bool(parsed)
 
 
 def _is_utf_8(charset: str) -> bool:
@@ -160,9 +160,6 @@ class TokenFormParser(CarefulParser):
 
     def _text_of(self, body: bytes) -> bytes:
         return unquote_to_bytes(body)
-
-    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
-        return bool(parsed)
 
 
 class TokenMultiPartParser(CarefulParser):
