@@ -219,6 +219,14 @@ def test_authentication_that_fails_is_told_in_the_log_only(
     assert f"raise self.fault\n{type(fault).__name__}" in caplog.text
 
 
+def test_a_fault_of_a_sites_own_viewset_is_reported_as_such(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setattr(TokenViewSet, "create", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        post(api, "video/", {}, accept)
+
+
 FAILED = drf.AuthenticationFailed.default_code
 
 
