@@ -138,6 +138,8 @@ def test_grants_of_other_products_are_not_judged(token: Callable[..., str]) -> N
         "{{'identity': 'anna', 'token': '{}'}}",
         "https://example.com/call?token={}&room=a.b.c",
         "https://example.com/#access_token={}",
+        "https://example.com/login?next=%2Fcall%3Ftoken%3D{}%26room%3Da",
+        "Authorization=Bearer%20{}",
         "curl -H 'Authorization: Bearer {0}' -d token={0} https://api.example.com/",
         "my token is {} and it fails",
         "2026-11-25T09:00:00.123Z INFO issued {} to anna.b.c",

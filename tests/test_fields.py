@@ -115,7 +115,7 @@ def test_a_row_whose_id_is_given_as_text_opens(account: Account, secret: str) ->
 
 
 def test_ciphertext_typed_in_as_a_secret_is_refused(account: Account, api_key: APIKey) -> None:
-    with pytest.raises(ValidationError, match="in the encrypted form"):
+    with pytest.raises(ValidationError, match="is an encrypted secret"):
         new_key(account, secret=api_key.secret.text).save()
 
 

@@ -146,10 +146,21 @@ def test_16_to_128_printable_ascii_characters_are_a_secret(value: str) -> None:
                 f'"{GENUINE}";',
                 f"'{GENUINE}",
                 f'{GENUINE}"',
+                f"b'{GENUINE}'",
+                f'\\"{GENUINE}\\"',
             ],
             "quotation marks",
         ),
-        (["tt1:0123456789ab:" + "A" * 60, "tt2:x"], "encrypted form"),
+        (
+            [
+                "tt1:0123456789ab:" + "A" * 60,
+                "tt2:x",
+                "gAAAAAB" + "Ab1-" * 25 + "==",
+                "ENC[AES256_GCM,data:p673w7E=,iv:YY=,tag:dQ=,type:str]",
+                "$ANSIBLE_VAULT;1.1;AES256",
+            ],
+            "is an encrypted secret",
+        ),
         (["eyJhbGciOi.eyJpc3Mi.c2ln", f"Bearer {GENUINE}", f"Basic {GENUINE}"], "is a token"),
         (
             [
@@ -166,6 +177,7 @@ def test_16_to_128_printable_ascii_characters_are_a_secret(value: str) -> None:
                 "vault:secret/data/twilio#secret",
                 "ssm:/prod/twilio/secret",
                 "arn:aws:secretsmanager:eu-west-1:1:secret:twilio",
+                "@Microsoft.KeyVault(VaultName=mine;SecretName=twilio)",
                 "projects/mine/secrets/twilio/versions/latest",
                 "/run/secrets/twilio_api_secret",
                 "file:///run/secrets/twilio",
@@ -188,6 +200,7 @@ def test_16_to_128_printable_ascii_characters_are_a_secret(value: str) -> None:
         ),
         (["<your API secret>", "[AuthToken]", "{API_SECRET}", "(secret)"], "in brackets"),
         ([f"{GENUINE};", f"{GENUINE},"], "at the end"),
+        ([f"{GENUINE}\\", rf"{GENUINE}\n", rf"{GENUINE}\r"], "backslash at the end"),
         (["x" * 32, "X" * 32, "0" * 64, "*" * 20, "•" * 20], "one character repeated"),
         ([GENUINE * 2, GENUINE * 3, f"{GENUINE}\n{GENUINE}\n"], "more than once"),
         (

@@ -143,7 +143,7 @@ _MISTAKES = tuple(
             ),
         ),
         (
-            rf"{_QUOTE}.*{_QUOTE}[;,]?|{_QUOTE}[A-Za-z0-9]{{16,}}|[A-Za-z0-9]{{16,}}{_QUOTE}",
+            rf"[b\\]?{_QUOTE}.*{_QUOTE}[;,]?|{_QUOTE}[A-Za-z0-9]{{16,}}|[A-Za-z0-9]{{16,}}{_QUOTE}",
             _("Leave out the quotation marks around the secret."),
         ),
         (
@@ -151,10 +151,11 @@ _MISTAKES = tuple(
             _("This starts with a SID. Paste only the secret that follows it."),
         ),
         (
-            r"tt\d+:.*",
+            # Ours, Fernet's, SOPS's and Ansible's.
+            r"tt\d+:.*|gAAAAA[\w-]{94,}=*|ENC\[.*|\$ANSIBLE_VAULT;.*",
             _(
-                "This is a secret in the encrypted form in which a site stores it. Paste the "
-                "secret itself, as the Twilio Console showed it."
+                "This is an encrypted secret. Paste the secret itself, as the Twilio Console "
+                "showed it."
             ),
         ),
         (
@@ -163,7 +164,7 @@ _MISTAKES = tuple(
         ),
         (
             r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|%\w+%|%\(\w+\)s|\{\{.*\}\}|\{%.*%\}|[!#]\{.*\}"
-            r"|[a-z][a-z0-9+.-]*://.*|arn:.*|/(run|var|etc|mnt|secrets)/.*"
+            r"|[a-z][a-z0-9+.-]*://.*|arn:.*|@Microsoft\.KeyVault\(.*|/(run|var|etc|mnt|secrets)/.*"
             r"|(?i:(vault|env|ssm|sops|file|kms|keyring)[:/].*|(secrets|projects)/.*)"
             r"|(?i:.*(os\.environ|process\.env|import\.meta|getenv|env)[\W].*)",
             _("This names the place where the secret is kept. Paste the secret itself."),
@@ -178,6 +179,7 @@ _MISTAKES = tuple(
             _("This is a placeholder in brackets. Paste the secret from the Twilio Console."),
         ),
         (r".*[;,]", _("Leave out the “;” or “,” at the end.")),
+        (r".*\\[nrt]?", _("Leave out the backslash at the end, and what follows it.")),
         (
             r"(.)\1+",
             _("This is one character repeated. Paste the secret from the Twilio Console."),

@@ -8,6 +8,7 @@ import string
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -36,6 +37,7 @@ def token_in(text: str) -> str:
     """What looks most like a token in what may be a header, JSON, an address or wrapped lines."""
     if len(text) > 2 * LONGEST_TOKEN:
         raise InvalidToken(_TOO_LONG)
+    text = unquote(text)  # an address may have “%3D” or “%20” before the token
     whole = set(_WHOLE_TOKEN.findall(text))
     if len(whole) > 1:
         raise InvalidToken(_("There are %(count)d tokens here. Paste one.") % {"count": len(whole)})
