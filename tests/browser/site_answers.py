@@ -79,6 +79,6 @@ def throttled_for(seconds: float, settings: Any) -> None:
     throttle = TokenRateThrottle()
     # The window that began then.
     throttle.cache.set(
-        throttle.get_cache_key(request, None), time.time() - 60 + seconds, timeout=60
+        throttle.get_cache_key(request, None), int((time.time() - 60 + seconds) * 1_000), timeout=60
     )
     assert throttle.allow_request(request, None)
