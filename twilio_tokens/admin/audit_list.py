@@ -205,7 +205,7 @@ class RelatedFilter(admin.SimpleListFilter):
         return ()
 
     def label(self, row: Any) -> str:
-        return str(row)
+        return username_of(row)
 
 
 class KeyFilter(RelatedFilter):
@@ -224,6 +224,3 @@ class UserFilter(RelatedFilter):
     title = _("user")
     parameter_name = "user__id__exact"
     field_name = "user"
-
-    def label(self, row: Any) -> str:
-        return username_of(row)
