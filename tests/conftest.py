@@ -70,6 +70,13 @@ def _shown(value: object) -> str:
         return repr(error)
 
 
+def disconnect() -> None:
+    """Close this thread's connection, also one to a database in memory, which Django keeps open."""
+    connection.close()
+    if connection.connection is not None:
+        connection.connection.close()
+
+
 @pytest.fixture(autouse=True)
 def _empty_caches() -> None:
     credential_cache.clear()

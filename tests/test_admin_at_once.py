@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connection
 from django.db.models import Model
 from django.test import Client
 
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential
 
-from .conftest import add_key, new_secret, sid
+from .conftest import add_key, disconnect, new_secret, sid
 from .test_admin import filled, url
 
 pytestmark = [
@@ -52,7 +52,7 @@ def at_once(admin_user: User, requests: list[Callable[[Client], Any]]) -> list[A
         try:
             answers.append(request(client))
         finally:
-            connections.close_all()
+            disconnect()
 
     threads = [threading.Thread(target=run, args=[request]) for request in requests]
     for thread in threads:

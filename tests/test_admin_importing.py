@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, connection, connections
+from django.db import DataError, connection
 from django.test import Client
 from django.utils.html import escape
 
 from twilio_tokens.admin import importing
 from twilio_tokens.models import Account, APIKey, ChatService, Outcome, TwiMLApp
 
-from .conftest import sid
+from .conftest import disconnect, sid
 from .test_admin import url
 from .test_admin_keys import messages, permit
 from .twilio_server import Key, TwilioServer, running
@@ -302,7 +302,7 @@ def test_two_admins_who_import_at_once_store_each_service_once(
         try:
             return client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): name})).status_code
         finally:
-            connections.close_all()
+            disconnect()
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(store, ["support", "support", "help", "desk"])) == {302}

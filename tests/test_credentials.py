@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from tests.conftest import add_key, new_secret, sid
+from tests.conftest import add_key, disconnect, new_secret, sid
 from tests.site.grants import Sync
 from tests.site.models import (
     BilledKey,
@@ -285,9 +285,7 @@ def in_another_thread(call: Callable[[], Any]) -> Any:
         try:
             return call()
         finally:
-            connection.close()
-            if connection.connection is not None:  # Django keeps a database in memory open
-                connection.connection.close()
+            disconnect()
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call_and_disconnect).result()

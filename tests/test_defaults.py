@@ -18,7 +18,7 @@ from tests.site.models import BilledService
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.models import Account, ChatService, TwiMLApp
 
-from .conftest import PREFIXES, sid
+from .conftest import PREFIXES, disconnect, sid
 
 RESOURCES = [ChatService, TwiMLApp]
 WITH_DEFAULT = [Account, *RESOURCES]
@@ -45,7 +45,7 @@ def at_once(*jobs: Callable[[], object]) -> list[BaseException]:
         except Exception as error:  # noqa: BLE001 - told to the test
             raised.append(error)
         finally:
-            connection.close()
+            disconnect()
 
     threads = [threading.Thread(target=run, args=[job]) for job in jobs]
     for thread in threads:
