@@ -411,7 +411,7 @@ def test_a_key_that_is_deleted_before_its_replacement_is_saved_is_not_replaced(
         APIKey.objects.all().delete()
         return verify_credentials(*credentials)
 
-    monkeypatch.setattr("twilio_tokens.forms.verify_credentials", delete_and_verify)
+    monkeypatch.setattr("twilio_tokens.admin.forms.verify_credentials", delete_and_verify)
     response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio), follow=True)
     assert "No new key was stored." in messages(response)[0]
     assert not APIKey.objects.exists()

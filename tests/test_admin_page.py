@@ -15,7 +15,8 @@ from django.urls import clear_url_caches, include, path
 
 from twilio_tokens.admin.accounts import AccountAdmin
 from twilio_tokens.admin.keys import APIKeyAdmin
-from twilio_tokens.admin.resources import ChatServiceAdmin, PushCredentialAdmin, TwiMLAppAdmin
+from twilio_tokens.admin.overview import overview
+from twilio_tokens.admin.resources import PushCredentialAdmin, ServiceAdmin, TwiMLAppAdmin
 from twilio_tokens.admin.tokens import IssuedTokenAdmin
 from twilio_tokens.grants import Chat, Video
 from twilio_tokens.issuing import issue_access_token
@@ -28,7 +29,6 @@ from twilio_tokens.models import (
     PushCredential,
     TwiMLApp,
 )
-from twilio_tokens.overview import overview
 
 from .conftest import sid
 from .twilio_server import Key, running
@@ -36,7 +36,7 @@ from .twilio_server import Key, running
 ADMINS: dict[Any, Any] = {
     Account: AccountAdmin,
     APIKey: APIKeyAdmin,
-    ChatService: ChatServiceAdmin,
+    ChatService: ServiceAdmin,
     TwiMLApp: TwiMLAppAdmin,
     PushCredential: PushCredentialAdmin,
     IssuedToken: IssuedTokenAdmin,
@@ -220,7 +220,7 @@ def test_a_plain_admin_class_shows_none_of_our_pages(
 def test_a_class_that_lets_nobody_add_takes_the_import_with_it(
     serve: Any, rows: dict[Any, Any], admin_client: Client
 ) -> None:
-    class NothingNew(ChatServiceAdmin):
+    class NothingNew(ServiceAdmin):
         def has_add_permission(self, request: Any) -> bool:
             return False
 

@@ -26,12 +26,18 @@ from django.utils.formats import date_format
 from django.utils.log import AdminEmailHandler
 from twilio.jwt.access_token.grants import VideoGrant
 
-from tests.site.models import SyncService
 from twilio_tokens import grants, issuing
 from twilio_tokens.admin import audit_list
 from twilio_tokens.grants import Grant, Video, register
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.models import APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp
+from twilio_tokens.models import (
+    APIKey,
+    ChatService,
+    IssuedToken,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+)
 
 from .conftest import add_key, decoded, new_secret, sid
 

@@ -14,8 +14,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from tests.conftest import decoded, sid
-from tests.site.models import SyncService
-from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, SyncService, TwiMLApp
 
 
 @dataclass

@@ -16,7 +16,6 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from tests.conftest import add_key, disconnect, new_secret, sid
-from tests.site.grants import Sync
 from tests.site.models import (
     BilledKey,
     BilledService,
@@ -27,7 +26,7 @@ from tests.site.models import (
 )
 from twilio_tokens.credentials import CACHE_SIZE, CredentialCache, Credentials, cache
 from twilio_tokens.exceptions import NotConfigured, TwilioTokensError
-from twilio_tokens.grants import Chat, Grant
+from twilio_tokens.grants import Chat, Grant, Sync
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, ChatService
 

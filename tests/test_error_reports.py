@@ -23,9 +23,9 @@ from django.views.debug import (
     get_default_exception_reporter_filter,
 )
 
-from twilio_tokens import forms
+from twilio_tokens.admin import forms
+from twilio_tokens.admin.forms import APIKeyForm
 from twilio_tokens.error_reports import MOST_SECRETS, SecretsReporter, SecretsReporterFilter
-from twilio_tokens.forms import APIKeyForm
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey

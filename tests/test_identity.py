@@ -9,8 +9,8 @@ from django.db import connection
 from django.test import override_settings
 
 from twilio_tokens.exceptions import IdentityNotAllowed
+from twilio_tokens.grants import registered
 from twilio_tokens.identity import (
-    RULES,
     decode_identity,
     encoded_username,
     identity_for,
@@ -23,7 +23,7 @@ from .conftest import NoReplica
 
 def identify(settings: Any, identity: Any, *products: str) -> str:
     settings.TWILIO_TOKENS_IDENTITY = lambda user: identity
-    return identity_for(User(username="someone"), products)
+    return identity_for(User(username="someone"), [registered()[each] for each in products])
 
 
 def refusal(settings: Any, identity: Any, *products: str) -> str:
@@ -92,7 +92,7 @@ def test_one_character_too_many_is_refused_and_named(
     settings: Any, product: str, identity: str, rule: str
 ) -> None:
     message = refusal(settings, identity, product)
-    label = RULES[product].label if product in RULES else "Access Tokens"
+    label = registered()[product].label
     assert message.startswith(f"This user's identity is not allowed for {label}: ")
     assert rule in message
     last = identity[-1]
@@ -122,21 +122,21 @@ def test_voice_takes_only_word_characters_and_names_the_first_other(
     assert f"but has {shown}." in message
 
 
-@pytest.mark.parametrize("product", RULES)
+@pytest.mark.parametrize("product", registered())
 @pytest.mark.parametrize("identity", ["", " ", " \t ", "\u3000", None, 7, b"anna"])
 def test_no_product_takes_an_empty_identity(settings: Any, product: str, identity: Any) -> None:
     message = refusal(settings, identity, product)
     assert "This user has no identity" in message
-    assert str(RULES[product].label) in message
+    assert str(registered()[product].label) in message
 
 
-@pytest.mark.parametrize("product", RULES)
+@pytest.mark.parametrize("product", registered())
 @pytest.mark.parametrize("char", ["\0", "\n", "\x1f", "\x7f", "\x85", "\x9f", "\ud800"])
 def test_no_product_takes_control_characters_or_lone_surrogates(
     settings: Any, product: str, char: str
 ) -> None:
     message = refusal(settings, f"anna{char}", product)
-    assert f"not allowed for {RULES[product].label}" in message
+    assert f"not allowed for {registered()[product].label}" in message
     assert f"U+{ord(char):04X}" in message
     assert char not in message
 
@@ -188,7 +188,7 @@ def test_encoding_is_injective_reversible_and_legal_for_every_product(settings: 
     assert len(set(identities.values())) == len(names) > 4_000
     for name, identity in identities.items():
         assert decode_identity(identity) == name
-        assert identity_for(User(username=name), RULES) == identity
+        assert identity_for(User(username=name), [*registered().values()]) == identity
 
 
 @pytest.mark.parametrize(

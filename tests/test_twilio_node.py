@@ -11,11 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.conftest import new_secret, sid
-from tests.site.grants import Sync
-from tests.site.models import SyncService
-from twilio_tokens.grants import Chat, Grant, Video, Voice
+from twilio_tokens.grants import Chat, Grant, Sync, Video, Voice
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.models import Account
+from twilio_tokens.models import Account, SyncService
 
 NODE = Path(__file__).parent / "node"
 

@@ -85,6 +85,7 @@ def check_callables(**kwargs: Any) -> list[CheckMessage]:
         "Give a function, or its dotted path as text.",
         lambda: settings.identity,
         lambda: settings.account,
+        lambda: settings.worker,
         lambda: settings.room_policy,
         lambda: settings.http_client,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,14 +23,12 @@ from .exceptions import PermissionDenied, SettingError, TwilioTokensError
 #: Seconds. Twilio refuses tokens that live longer (https://www.twilio.com/docs/api/errors/20157).
 LONGEST_TTL = 86_400
 
-DEFAULT_TTLS = {"video": 86_400, "chat": 3_600, "voice": 3_600}
-
-
 NAMES = tuple(
     f"TWILIO_TOKENS_{name}"
     for name in (
         "ENCRYPTION_KEYS",
         "IDENTITY",
+        "WORKER",
         "ACCOUNT",
         "TTL",
         "MAX_TTL",
@@ -74,7 +73,11 @@ class Settings:
         return self._callable("ACCOUNT")
 
     @property
-    def room_policy(self) -> Callable[[Any, str | None], bool] | None:
+    def worker(self) -> Callable[[Any, Any], Any] | None:
+        return self._callable("WORKER")
+
+    @property
+    def room_policy(self) -> Callable[[Any, str | None], bool | datetime] | None:
         return self._callable("ROOM_POLICY")
 
     @property
@@ -83,7 +86,7 @@ class Settings:
 
     @property
     def ttls(self) -> dict[str, int]:
-        """Product to default lifetime in seconds."""
+        """Product to default lifetime in seconds, where the site has set one."""
         value = self._get("TTL", {})
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise SettingError("TWILIO_TOKENS_TTL should be a dictionary of product to seconds.")
@@ -93,7 +96,7 @@ class Settings:
                     f"TWILIO_TOKENS_TTL[{product!r}] should be a whole number of seconds "
                     f"from 1 to {LONGEST_TTL}."
                 )
-        return {**DEFAULT_TTLS, **value}
+        return dict(value)
 
     @property
     def max_ttl(self) -> int:

@@ -176,11 +176,13 @@ class Credentials:
             return None
         return entry.resource
 
-    def default(self, model: type[Resource], account: Account) -> tuple[Any | None, bool]:
-        """The account's default, and whether this user may use it."""
+    def default(
+        self, model: type[Resource], account: Account, **among: Any
+    ) -> tuple[Any | None, bool]:
+        """The account's default among rows alike, and whether this user may use it."""
         entry = self._cached(
-            (model, "default", account.pk),
-            lambda: _load(model, account_id=account.pk, is_default=True),
+            (model, "default", account.pk, *among.values()),
+            lambda: _load(model, account_id=account.pk, is_default=True, **among),
         )
         return (None, False) if entry is None else (entry.resource, self._permits(entry))
 

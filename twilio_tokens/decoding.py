@@ -12,43 +12,14 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from . import sids
 from .conf import LONGEST_TTL
 from .crypto import unseal
 from .exceptions import IdentityNotAllowed, SecretUnavailable
-from .identity import RULES
+from .grants import registered
 from .models import APIKey, IssuedToken, Outcome
 from .token_text import name_of_other_token, parts_of, token_in
-
-#: What a product's grant is called in tokens, with the name of its identity rule, and the errors
-#: that an identity against that rule and a missing one meet.
-IDENTITY_ERRORS = {
-    "video": ("video", 53200, 53200),
-    "voice": ("voice", 31105, 51007),
-    "chat": ("chat", 51003, 51007),
-    "data_sync": ("sync", 54351, 51007),
-}
-
-#: Where SIDs stand in the grants, of which kind they are, and whether Twilio needs them.
-GRANTED_SIDS = (
-    ("chat", "service_sid", sids.CHAT_SERVICE, True),
-    ("chat", "push_credential_sid", sids.PUSH_CREDENTIAL, False),
-    ("voice", "outgoing.application_sid", sids.TWIML_APP, False),
-    ("voice", "push_credential_sid", sids.PUSH_CREDENTIAL, False),
-    ("data_sync", "service_sid", sids.SIDKind("IS", gettext_lazy("a Sync service")), True),
-    (
-        "task_router",
-        "workspace_sid",
-        sids.SIDKind("WS", gettext_lazy("a TaskRouter workspace")),
-        True,
-    ),
-    ("task_router", "worker_sid", sids.SIDKind("WK", gettext_lazy("a TaskRouter worker")), True),
-)
-
-#: Values that Twilio needs in the grants, of which there are only these.
-GRANTED_CHOICES = (("task_router", "role", ("worker", "supervisor")),)
 
 
 @dataclass(frozen=True)
@@ -201,37 +172,33 @@ def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
         if product != "identity" and not isinstance(grant, dict):
             message = _("The grant %(product)s is no object.")
             yield Problem(20106, message % {"product": ascii(product)})
-    for product, path, kind, is_needed in GRANTED_SIDS:
-        value = grants.get(product)
-        if not isinstance(value, dict):
+    for declared in registered().values():
+        payload = grants.get(declared.twilio_key)
+        if not isinstance(payload, dict):
             continue
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        problem = _sid_problem(kind, value)
-        if problem and (is_needed or value is not None):
-            message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
-            yield Problem(20106, message % {"product": product, "path": path, "problem": problem})
-    for product, name, choices in GRANTED_CHOICES:
-        grant = grants.get(product)
-        if isinstance(grant, dict) and grant.get(name) not in choices:
-            message = _("The grant for %(product)s, “%(path)s”: this should be one of %(choices)s.")
-            given = {"product": product, "path": name, "choices": ", ".join(choices)}
-            yield Problem(20106, message % given)
+        for each in declared.payload_fields:
+            problem = each.problem(payload)
+            if problem:
+                message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
+                values = {"product": declared.label, "path": each.path, "problem": problem}
+                yield Problem(20106, message % values)
 
 
 def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
     identity = grants.get("identity")
-    for product, (rule, code_of_illegal, code_of_missing) in IDENTITY_ERRORS.items():
-        if product not in grants:
+    for product in registered().values():
+        rule = product.identity_rule
+        if product.twilio_key not in grants:
             continue
         if not isinstance(identity, str) or not identity:
-            message = _("It has no identity, which %(product)s needs.")
-            yield Problem(code_of_missing, message % {"product": RULES[rule].label})
-            continue
-        try:
-            RULES[rule].check(identity)
-        except IdentityNotAllowed as error:
-            yield Problem(code_of_illegal, error.message)
+            if rule.error_if_missing is not None:
+                message = _("It has no identity, which %(product)s needs.")
+                yield Problem(rule.error_if_missing, message % {"product": product.label})
+        elif rule.error_if_illegal is not None:
+            try:
+                rule.check(identity, product.label)
+            except IdentityNotAllowed as error:
+                yield Problem(rule.error_if_illegal, error.message)
 
 
 def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
 from typing import Any, NamedTuple
 
+from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import Error as DatabaseError
 from django.db.models import Model
 from django.utils.timezone import get_default_timezone, make_naive
 from django.utils.translation import gettext as _
+from twilio.jwt.access_token import AccessTokenGrant
 
 from .conf import settings
 from .credentials import Credentials
@@ -25,13 +29,14 @@ from .exceptions import (
     InvalidGrant,
     NotAuthenticated,
     NotConfigured,
+    PermissionDenied,
     SecretUnavailable,
     SettingError,
     Unavailable,
 )
-from .grants import Grant, registered
+from .grants import Default, Grant, registered
 from .identity import identity_for
-from .models import Account, APIKey, IssuedToken
+from .models import Account, APIKey, IssuedToken, Resource
 from .signals import access_token_issued
 from .signing import sign
 
@@ -58,7 +63,11 @@ class IssuedAccessToken:
 
 
 def issue_access_token(
-    *, user: Any, grants: Sequence[Grant], ttl: int | None = None, issued_by: Any = None
+    *,
+    user: AbstractBaseUser | AnonymousUser,
+    grants: Sequence[Grant],
+    ttl: int | None = None,
+    issued_by: AbstractBaseUser | None = None,
 ) -> IssuedAccessToken:
     """Issue one Twilio Access Token to ``user``, and record it.
 
@@ -81,6 +90,19 @@ def issue_access_token(
     raise unavailable
 
 
+async def aissue_access_token(
+    *,
+    user: AbstractBaseUser | AnonymousUser,
+    grants: Sequence[Grant],
+    ttl: int | None = None,
+    issued_by: AbstractBaseUser | None = None,
+) -> IssuedAccessToken:
+    """``issue_access_token`` for async code."""
+    return await sync_to_async(issue_access_token)(
+        user=user, grants=grants, ttl=ttl, issued_by=issued_by
+    )
+
+
 def not_configured(fault: DatabaseError) -> NotConfigured:
     """A database that cannot tell what is configured: the same as if nothing were."""
     error = NotConfigured(f"The database failed: {type(fault).__name__}.")
@@ -89,22 +111,25 @@ def not_configured(fault: DatabaseError) -> NotConfigured:
 
 
 def _issue(
-    user: Any, grants: Sequence[Grant], ttl: int | None, issued_by: Any
+    user: AbstractBaseUser | AnonymousUser,
+    grants: Sequence[Grant],
+    ttl: int | None,
+    issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
     _check_user(user)
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(Credentials(user), grants)
-    issued = _token_for(plan, seconds)
-    if issued is None:
-        raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
+    issued = _sign(plan, seconds)
     if settings.audit or access_token_issued.has_listeners(IssuedToken):
         record = _record(plan, issued, issued_by)
         access_token_issued.send_robust(sender=IssuedToken, record=record)
     return issued
 
 
-def _record(plan: _Plan, issued: IssuedAccessToken, issued_by: Any) -> IssuedToken:
+def _record(
+    plan: _Plan, issued: IssuedAccessToken, issued_by: AbstractBaseUser | None
+) -> IssuedToken:
     """The audit record, saved unless the audit is off."""
     record = IssuedToken(
         jti=issued.jti,
@@ -112,11 +137,12 @@ def _record(plan: _Plan, issued: IssuedAccessToken, issued_by: Any) -> IssuedTok
         identity=issued.identity,
         api_key=plan.key,
         grants={
-            grant.product: grant.to_audit(plan.resources[grant.product]) for grant in plan.grants
+            grant.product: grant.to_audit(claim.to_payload())
+            for grant, claim in zip(plan.grants, plan.claims, strict=True)
         },
         issued_at=_for_database(issued.issued_at),
         expires_at=_for_database(issued.expires_at),
-        issued_by=issued_by,
+        issued_by=issued_by,  # type: ignore[misc]  # a site has a user model of its own
     )
     if settings.audit:
         try:
@@ -133,7 +159,7 @@ def _for_database(moment: datetime) -> datetime:
     return moment if django_settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
-def _check_user(user: Any) -> None:
+def _check_user(user: object) -> None:
     # The record would name the user with the same primary key, as would the throttle's count.
     is_other_model = isinstance(user, Model) and not isinstance(user, get_user_model())
     if is_other_model or not (
@@ -161,8 +187,7 @@ def _check_grants(grants: Sequence[Grant]) -> None:
 def _lifetime(grants: Sequence[Grant], ttl: int | None) -> int:
     longest = settings.max_ttl
     if ttl is None:
-        defaults = settings.ttls
-        return min(longest, max(defaults.get(each.product, each.default_ttl) for each in grants))
+        return min(longest, max(each.lifetime() for each in grants))
     if type(ttl) is not int:
         raise InvalidGrant(_("A valid integer is required."), field="ttl")
     if ttl < 1:
@@ -183,22 +208,27 @@ def _lifetime(grants: Sequence[Grant], ttl: int | None) -> int:
 class _Plan(NamedTuple):
     """A token that may be issued: all that is left is to sign it."""
 
-    user: Any
+    user: AbstractBaseUser
     identity: str
     account: Account
     key: APIKey
     grants: Sequence[Grant]
-    #: Product to field to resource.
-    resources: Mapping[str, Mapping[str, Any]]
+    #: Each of the grants as Twilio's library writes it.
+    claims: Sequence[AccessTokenGrant]
+    #: When permissions end.
+    ends: Sequence[datetime]
 
 
 def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
+    user = credentials.user
     account, resources = resolve(credentials, grants)
-    for grant in grants:
-        grant.authorize(credentials.user, resources[grant.product])
-    identity = identity_for(credentials.user, [grant.product for grant in grants])
+    ends = [grant.authorize(user, resources[grant.product]) for grant in grants]
+    claims = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
+    if len({claim.key for claim in claims}) < len(claims):
+        raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
+    identity = identity_for(user, grants)
     key = credentials.signing_key(account)
-    return _Plan(credentials.user, identity, account, key, grants, resources)
+    return _Plan(user, identity, account, key, grants, claims, [end for end in ends if end])
 
 
 def resolve(
@@ -214,19 +244,21 @@ def resolve(
                 account = resource.account
     account = account or credentials.default_account
     for grant in grants:
-        if grant.needed and resources[grant.product][grant.needed] is None:
-            resources[grant.product][grant.needed] = _default(credentials, grant, account)
-        for resource in resources[grant.product].values():
-            if resource is not None and resource.account_id != account.pk:
+        of_grant = resources[grant.product]
+        for name, resource in of_grant.items():
+            default = grant.default_for(name)
+            if resource is None and default is not None:
+                of_grant[name] = _default(credentials, grant, name, account, default)
+            elif resource is not None and resource.account_id != account.pk:
                 raise AccountMismatch
     return account, resources
 
 
-def _named(credentials: Credentials, grant: Grant, name: str) -> Any | None:
+def _named(credentials: Credentials, grant: Grant, name: str) -> Resource | None:
     asked_for = getattr(grant, name)
     if asked_for is None:
         return None
-    resource = credentials.find(grant.resources[name], asked_for)
+    resource: Resource | None = credentials.find(grant.resources[name], asked_for)
     if resource is None:
         raise DoesNotExist(
             _("There is no %(kind)s of this name for you.")
@@ -237,28 +269,32 @@ def _named(credentials: Credentials, grant: Grant, name: str) -> Any | None:
     return resource
 
 
-def _default(credentials: Credentials, grant: Grant, account: Account) -> Any:
-    assert grant.needed is not None
-    model = grant.resources[grant.needed]
-    resource, is_permitted = credentials.default(model, account)
-    if resource is None:
-        raise NotConfigured(f"Account {account.sid} has no default {model._meta.verbose_name}.")
-    if not is_permitted:
-        raise DoesNotExist(
+def _default(
+    credentials: Credentials, grant: Grant, name: str, account: Account, default: Default
+) -> Any:
+    model = grant.resources[name]
+    kind = model._meta.verbose_name
+    resource, is_permitted = credentials.default(model, account, **default.among)
+    if resource is None and name == grant.needed:
+        raise NotConfigured(f"Account {account.sid} has no default {kind}.")
+    if resource is None or not is_permitted:
+        message = (
             _("The default %(kind)s is not for you; name another.")
-            % {"kind": model._meta.verbose_name},
-            field=grant.needed,
-            product=grant.product,
+            if resource
+            else _("There is no default %(kind)s for this.")
+        )
+        raise DoesNotExist(
+            message % {"kind": kind}, field=default.asked_for_by, product=grant.product
         )
     return resource
 
 
-def _token_for(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
+def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
     issued_at = int(time.time())
-    expires_at = issued_at + seconds
+    expires_at = min([issued_at + seconds, *(int(end.timestamp()) for end in plan.ends)])
+    if expires_at <= issued_at:
+        raise PermissionDenied(_("Your permission has ended."))
     jti = token_hex(16)
-    claims = [grant.to_twilio(plan.resources[grant.product]) for grant in plan.grants]
-    payloads = {claim.key: claim.to_payload() for claim in claims}
     token = sign(
         plan.key,
         jti=jti,
@@ -266,16 +302,16 @@ def _token_for(plan: _Plan, seconds: int) -> IssuedAccessToken | None:
         valid_until=expires_at,
         account_sid=plan.account.sid,
         identity=plan.identity,
-        grants=claims,
+        grants=list(plan.claims),
     )
     if token is None:
-        return None
+        raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
     return IssuedAccessToken(
         token=token,
         jti=jti,
         identity=plan.identity,
         account_sid=plan.account.sid,
-        grants=payloads,
+        grants={claim.key: claim.to_payload() for claim in plan.claims},
         issued_at=datetime.fromtimestamp(issued_at, timezone.utc),
         expires_at=datetime.fromtimestamp(expires_at, timezone.utc),
     )

@@ -106,8 +106,9 @@ def _default_name(credentials: Credentials, model: type[Any]) -> str | None:
 def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None:
     """Why this user cannot get this grant, whatever the room."""
     try:
-        account, _resources = resolve(credentials, [grant])
-        identity_for(credentials.user, [grant.product])
+        account, resources = resolve(credentials, [grant])
+        grant.to_twilio(credentials.user, resources[grant.product])
+        identity_for(credentials.user, [grant])
         key = credentials.signing_key(account)
         check_opens(key.secret, row=key.id, sid=key.sid)
     except TwilioTokensError as error:

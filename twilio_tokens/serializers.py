@@ -6,7 +6,6 @@ matter; here they are only read, from JSON or from an HTML form, and nothing unk
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from rest_framework.utils import html
 
 from .conf import settings
 from .exceptions import SettingError
-from .grants import FieldKind, Grant, field_kinds, registered
+from .grants import FieldKind, Grant, GrantField, fields_of, registered
 from .issuing import IssuedAccessToken
 from .offers import Offer
 
@@ -94,6 +93,20 @@ class NameField(OptionalField, serializers.ChoiceField):
 
     def iter_options(self) -> Any:
         return iter_options(self.choices)
+
+
+class WordField(OptionalField, serializers.ChoiceField):
+    """One of a few words. The grant checks which."""
+
+    default_error_messages = {"invalid": _("Not a valid string.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
 
 
 class IncomingField(OptionalField, serializers.ChoiceField):
@@ -302,6 +315,7 @@ def token_serializer(
 
 FIELDS: dict[FieldKind, type[serializers.Field[Any, Any, Any, Any]]] = {
     FieldKind.NAME: NameField,
+    FieldKind.CHOICE: WordField,
     FieldKind.BOOLEAN: IncomingField,
     FieldKind.INTEGER: IntegerField,
     FieldKind.TEXT: TextField,
@@ -310,12 +324,16 @@ FIELDS: dict[FieldKind, type[serializers.Field[Any, Any, Any, Any]]] = {
 
 
 def _declared(grant: type[Grant]) -> dict[str, Any]:
-    kinds = field_kinds(grant)
-    fields = dataclasses.fields(grant)
-    return {
-        "grant": grant,
-        **{each.name: FIELDS[kinds[each.name]](**each.metadata) for each in fields},
-    }
+    return {"grant": grant, **{each.name: _declared_field(each) for each in fields_of(grant)}}
+
+
+def _declared_field(field: GrantField) -> serializers.Field[Any, Any, Any, Any]:
+    options: dict[str, Any] = {"label": field.label, "help_text": field.help_text}
+    if field.max_length is not None:
+        options["max_length"] = field.max_length
+    if field.kind is FieldKind.CHOICE:
+        options["choices"] = field.choices
+    return FIELDS[field.kind](**options)
 
 
 def _ttl_field() -> TTLField:
@@ -341,8 +359,7 @@ def token_answer(issued: IssuedAccessToken) -> dict[str, Any]:
 
 def offer_answer(offer: Offer) -> dict[str, Any]:
     answer: dict[str, Any] = {f"{name}s": names for name, names in offer.resources.items()}
-    if offer.grant.product == "video":
-        answer["room_required"] = settings.room_required
+    answer |= offer.grant.offer()
     answer["default"] = offer.default
     if offer.problem is not None:
         answer["problem"] = {"code": offer.problem.code, "detail": offer.problem.message}

@@ -84,15 +84,20 @@ API_KEY = SIDKind("SK", _("an API key"))
 CHAT_SERVICE = SIDKind("IS", _("a Chat service"))
 TWIML_APP = SIDKind("AP", _("a TwiML App"))
 PUSH_CREDENTIAL = SIDKind("CR", _("a push credential"))
+SYNC_SERVICE = SIDKind("IS", _("a Sync service"))
+WORKSPACE = SIDKind("WS", _("a TaskRouter workspace"))
+WORKER = SIDKind("WK", _("a TaskRouter worker"))
+
+#: One for each prefix, to name what was pasted into the wrong field.
 KINDS = (
     ACCOUNT,
     API_KEY,
-    CHAT_SERVICE,
+    SIDKind("IS", _("a Chat or Sync service")),
     TWIML_APP,
     PUSH_CREDENTIAL,
     SIDKind("RM", _("a room")),
-    SIDKind("WS", _("a TaskRouter workspace")),
-    SIDKind("WK", _("a TaskRouter worker")),
+    WORKSPACE,
+    WORKER,
 )
 
 

@@ -59,7 +59,8 @@ class _AccessToken(AccessToken):  # type: ignore[misc]
     __str__ = object.__repr__
 
 
-_compact_json = json.JSONEncoder(separators=(",", ":"))
+# As Twilio's Node library writes it: characters outside ASCII as such, not as escapes.
+_compact_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def _base64url(data: bytes) -> str:

@@ -74,13 +74,13 @@ class TokenViewSet(ViewSet):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """What the user may ask for. Issues nothing."""
         offers = self.offers()
-        defaults, longest = settings.ttls, settings.max_ttl
+        longest = settings.max_ttl
         answer: dict[str, Any] = {
             "identity": self._identity(),
             "ttl": {
                 "max": longest,
                 "default": {
-                    product: min(defaults.get(product, offer.grant.default_ttl), longest)
+                    product: min(offer.grant.lifetime(), longest)
                     for product, offer in offers.items()
                 },
             },
@@ -138,7 +138,7 @@ class TokenViewSet(ViewSet):
 
     def _identity(self) -> str | None:
         try:
-            return identity_for(self.request.user, [])
+            return identity_for(self.request.user)
         except TwilioTokensError:  # each product's problem says it
             return None
 

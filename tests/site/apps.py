@@ -1,4 +1,4 @@
-"""A site's own app, which adds a product of its own: Twilio Sync."""
+"""A site's own app, which adds a product of its own."""
 
 from django.apps import AppConfig
 

@@ -1,23 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from twilio.jwt.access_token.grants import SyncGrant
+from twilio.jwt.access_token.grants import PlaybackGrant
 
-from tests.site.models import SyncService
+from tests.site.models import Stage
 from twilio_tokens.grants import Grant, register
 
 
 @register
 @dataclass(frozen=True)
-class Sync(Grant):
-    product = "sync"
-    resources = MappingProxyType({"service": SyncService})
-    needed = "service"
+class Live(Grant):
+    product = "live"
+    twilio_key = "player"
+    resources = MappingProxyType({"stage": Stage})
+    needed = "stage"
 
-    service: str | None = None
+    stage: str | None = None
 
-    def to_twilio(self, resources: Any) -> SyncGrant:
-        return SyncGrant(service_sid=resources["service"].sid)
+    def to_twilio(self, user: Any, resources: Mapping[str, Any]) -> PlaybackGrant:
+        return PlaybackGrant({"stage": resources["stage"].sid})

@@ -6,11 +6,13 @@ from twilio_tokens.fields import SealedField, SIDField
 from twilio_tokens.models import APIKey, ChatService, RestrictedResource
 
 
-class SyncService(RestrictedResource):
-    sid = SIDField("Sync Service SID", kind=sids.CHAT_SERVICE)
+class Stage(RestrictedResource):
+    """Of a product of the site's own."""
+
+    sid = SIDField("Stage SID", kind=sids.SIDKind("VL", "a stage"))
 
     class Meta(RestrictedResource.Meta):
-        verbose_name = "Sync service"
+        verbose_name = "stage"
 
 
 class OwnKey(APIKey):

@@ -17,8 +17,8 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from twilio_tokens.admin.token_forms import username_of
 from twilio_tokens.models import IssuedToken
-from twilio_tokens.token_forms import username_of
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.change_list import SafeChangeList
+from twilio_tokens.admin.token_forms import username_of
 from twilio_tokens.grants import registered
 from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
-from twilio_tokens.token_forms import product_label, username_of
 
 #: The list shows so many at most, and counts no further.
 LONGEST_LIST = 10_000
@@ -161,7 +161,7 @@ class ProductFilter(admin.SimpleListFilter):
     parameter_name = "product"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(product, product_label(product)) for product in registered()]
+        return [(product, grant.label) for product, grant in registered().items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         lookup: dict[Any, dict[str, Any]] = {

@@ -19,10 +19,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
+from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
-from twilio_tokens.forms import CredentialForm
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
 from twilio_tokens.verification import Finding, verify_resource
 

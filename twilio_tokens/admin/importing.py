@@ -17,9 +17,9 @@ from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.exceptions import ListingFailed, Unavailable
-from twilio_tokens.forms import ImportForm
 from twilio_tokens.models import Account, ChatService, Outcome, TwiMLApp
 from twilio_tokens.verification import Listed, list_chat_services, list_twiml_apps
 

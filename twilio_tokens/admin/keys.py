@@ -23,10 +23,8 @@ from twilio_tokens.admin.credential_admin import (
     badge,
     default_account,
 )
-from twilio_tokens.admin.moments import to_the_minute
-from twilio_tokens.admin.replacing import replace_view
-from twilio_tokens.forms import APIKeyForm
-from twilio_tokens.key_status import (
+from twilio_tokens.admin.forms import APIKeyForm
+from twilio_tokens.admin.key_status import (
     USAGE,
     Status,
     is_audited,
@@ -36,6 +34,8 @@ from twilio_tokens.key_status import (
     status,
     with_usage,
 )
+from twilio_tokens.admin.moments import to_the_minute
+from twilio_tokens.admin.replacing import replace_view
 from twilio_tokens.models import APIKey
 from twilio_tokens.verification import Finding, verify_key
 

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
-from twilio_tokens.forms import ReplaceForm
+from twilio_tokens.admin.forms import ReplaceForm
 from twilio_tokens.models import APIKey
 
 

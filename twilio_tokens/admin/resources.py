@@ -1,4 +1,4 @@
-"""Chat services, TwiML apps and push credentials."""
+"""Services, apps, workspaces and push credentials."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from django.http import HttpRequest
 
 from twilio_tokens.admin.change_list import are_usable_ids
 from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
-from twilio_tokens.forms import SafeMultipleChoiceField
-from twilio_tokens.models import Account, ChatService, PushCredential, TwiMLApp
+from twilio_tokens.admin.forms import SafeMultipleChoiceField
+from twilio_tokens.models import (
+    Account,
+    ChatService,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 
 class ResourceAdmin(CheckedAdmin):
@@ -29,7 +36,7 @@ class ResourceAdmin(CheckedAdmin):
         return self.without_dead_link(request, obj, super().get_fieldsets(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if {"account", "sid", "platform"} & set(form.changed_data):
+        if {"account", "sid", "platform", "sandbox"} & set(form.changed_data):
             obj.forget_check()
         super().save_model(request, obj, form, change)
 
@@ -49,8 +56,8 @@ class RestrictedResourceAdmin(ResourceAdmin):
         return {"is_default": not of_account.exists(), **initial}
 
 
-@admin.register(ChatService)
-class ChatServiceAdmin(RestrictedResourceAdmin):
+@admin.register(ChatService, SyncService, Workspace)
+class ServiceAdmin(RestrictedResourceAdmin):
     list_display = ("name", "sid", "account", "is_default", "check_badge")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
@@ -65,6 +72,6 @@ class TwiMLAppAdmin(RestrictedResourceAdmin):
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "sid", "platform", "account", "check_badge")
-    list_filter = ("platform", "check_outcome", "account")
-    fields = ("account", "name", "sid", "platform")
+    list_display = ("name", "sid", "platform", "sandbox", "account", "is_default", "check_badge")
+    list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
+    fields = ("account", "name", "sid", "platform", "sandbox", "is_default")

@@ -33,12 +33,12 @@ from twilio_tokens.admin.audit_list import (
 from twilio_tokens.admin.moments import to_the_second
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
+from twilio_tokens.admin.token_forms import DecodeForm, TestTokenForm, username_of
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.identity import users_named
 from twilio_tokens.models import APIKey, IssuedToken
-from twilio_tokens.token_forms import DecodeForm, TestTokenForm, username_of
 
 
 @admin.register(IssuedToken)

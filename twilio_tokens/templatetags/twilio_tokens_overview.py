@@ -4,7 +4,7 @@ from typing import Any
 
 from django import template
 
-from twilio_tokens.overview import overview
+from twilio_tokens.admin.overview import overview
 
 register = template.Library()
 

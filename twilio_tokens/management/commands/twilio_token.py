@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from twilio_tokens.grants import Chat, Grant, Video, Voice
+from twilio_tokens.grants import FieldKind, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.management.terminal import TerminalCommand
@@ -24,19 +24,15 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
-        parser.add_argument(
-            "--video", nargs="?", const=UNNAMED, metavar="ROOM", help="for one room, or any"
-        )
-        parser.add_argument(
-            "--chat",
-            nargs="?",
-            const=UNNAMED,
-            metavar="NAME",
-            help="a service, or the default",
-        )
-        parser.add_argument(
-            "--voice", nargs="?", const=UNNAMED, metavar="NAME", help="a TwiML app, or the default"
-        )
+        for product, grant in registered().items():
+            first, *_rest = fields_of(grant)
+            parser.add_argument(
+                f"--{product.replace('_', '-')}",
+                nargs="?",
+                const=UNNAMED,
+                metavar="NAME" if first.kind is FieldKind.NAME else first.name.upper(),
+                help=f"{grant.label}. {first.help_text}",
+            )
         parser.add_argument("--ttl", type=int, help="lifetime in seconds")
         parser.add_argument(
             "--json", action="store_true", help="print what the HTTP API answers, as JSON"
@@ -49,13 +45,14 @@ class Command(TerminalCommand):
         if len(users) > 1:
             names = ", ".join(user.get_username() for user in users)
             raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
-        grants: list[Grant] = [
-            grant(**({} if options[grant.product] is UNNAMED else {name: options[grant.product]}))
-            for grant, name in ((Video, "room"), (Chat, "service"), (Voice, "app"))
-            if options[grant.product] is not None
+        grants = [
+            grant(**({} if asked_for is UNNAMED else {fields_of(grant)[0].name: asked_for}))
+            for product, grant in registered().items()
+            if (asked_for := options[product]) is not None
         ]
         if not grants:
-            raise CommandError("Name at least one product: --video, --chat or --voice.")
+            products = ", ".join(f"--{product.replace('_', '-')}" for product in registered())
+            raise CommandError(f"Name at least one product: {products}.")
         issued = issue_access_token(user=users[0], grants=grants, ttl=ttl)
         answer = token_answer(issued)
         self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)

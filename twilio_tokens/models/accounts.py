@@ -1,24 +1,23 @@
-"""What admins keep: accounts, API keys, services, apps; and the record of issued tokens."""
+"""Accounts, and the API keys that sign for them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import DataError, models, router, transaction
+from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import sids
-from .crypto import Sealed
-from .defaults import WithDefault
-from .fields import NameField, SealedField, SIDField, SlugNameField
-from .saving import SavesChanges
+from twilio_tokens import sids
+from twilio_tokens.crypto import Sealed
+from twilio_tokens.defaults import WithDefault
+from twilio_tokens.fields import NameField, SealedField, SIDField
+
+from .checked import Checked
 
 REGION_REFUSED = _(
     "Access Tokens for Video work only with an API key of region US1, and the region of a key "
@@ -40,57 +39,6 @@ class Region(models.TextChoices):
 def validate_region(value: str) -> None:
     if value != Region.US1:
         raise ValidationError(REGION_REFUSED, code="region")
-
-
-class Outcome(models.TextChoices):
-    VERIFIED = "verified", _("verified")
-    REFUSED = "refused", _("refused")
-    UNREACHABLE = "unreachable", _("unreachable")
-
-
-class Checked(SavesChanges):
-    """What Twilio said of a row when it was asked last."""
-
-    checked_at = models.DateTimeField(_("last check"), null=True, editable=False)
-    check_outcome = models.CharField(
-        _("outcome of the check"),
-        max_length=11,
-        choices=Outcome.choices,
-        blank=True,
-        editable=False,
-    )
-    check_code = models.IntegerField(_("code"), null=True, editable=False)
-    check_message = models.TextField(_("what was found"), blank=True, editable=False)
-
-    class Meta:
-        abstract = True
-
-    def record_check(self, outcome: str, message: str, code: int | None = None) -> None:
-        """Store a check's result, and nothing else of the row."""
-        result = {
-            "checked_at": timezone.now(),
-            "check_outcome": outcome,
-            "check_message": message,
-            "check_code": code,
-        }
-        using = router.db_for_write(type(self), instance=self)
-        row = type(self)._base_manager.using(using).filter(pk=self.pk)
-        try:
-            with transaction.atomic(using=using):
-                row.update(**result)
-        except (DataError, UnicodeEncodeError):
-            # Twilio's text may have characters for which this database has no room: NUL, lone
-            # surrogates, emoji in a MariaDB table that is not utf8mb4.
-            result["check_message"] = _plain(message)
-            row.update(**result)
-        for name, value in result.items():
-            setattr(self, name, value)
-        self.remember(using, result)
-
-    def forget_check(self) -> None:
-        """For what is about to be saved with other credentials than were checked."""
-        self.checked_at = self.check_code = None
-        self.check_outcome = self.check_message = ""
 
 
 class Account(WithDefault):
@@ -260,157 +208,3 @@ class APIKey(Checked):
         if (changed is None or "secret" in changed) and field.is_of_another_row(self):
             message = _("This secret is encrypted for another API key. Type it in again.")
             raise ValidationError({"secret": ValidationError(message, code="another_row")})
-
-
-class Resource(Checked):
-    """What a grant names. Clients use the name, so that they work unchanged where SIDs differ."""
-
-    account = models.ForeignKey(
-        Account, models.CASCADE, related_name="%(class)ss", verbose_name=_("account")
-    )
-    name = SlugNameField(
-        _("name"),
-        unique=True,
-        help_text=_(
-            "What clients ask for. Keep it the same on staging and in production, where the SIDs "
-            "differ."
-        ),
-    )
-    friendly_name = models.CharField(
-        _("name at Twilio"), max_length=255, blank=True, editable=False
-    )
-
-    class Meta:
-        abstract = True
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return str(self.name)
-
-
-class RestrictedResource(WithDefault, Resource):
-    default_within = ("account",)
-
-    groups = models.ManyToManyField(
-        "auth.Group",
-        blank=True,
-        related_name="+",
-        verbose_name=_("groups"),
-        help_text=_(
-            "Only members may use it; superusers, too, must be members. None chosen: every "
-            "signed-in user may."
-        ),
-    )
-
-    class Meta(Resource.Meta):
-        abstract = True
-        constraints = [
-            models.UniqueConstraint(
-                fields=["account", "default_marker"], name="%(app_label)s_%(class)s_default"
-            )
-        ]
-
-    def _queue(self, using: str) -> models.QuerySet[Any]:
-        return Account._base_manager.using(using).filter(pk=self.account_id)
-
-
-class ChatService(RestrictedResource):
-    sid = SIDField(
-        _("Chat Service SID"),
-        kind=sids.CHAT_SERVICE,
-        help_text=_("Starts with IS. Twilio Console: Conversations → Manage → Services."),
-    )
-
-    class Meta(RestrictedResource.Meta):
-        verbose_name = _("Chat service")
-        verbose_name_plural = _("Chat services")
-
-
-class TwiMLApp(RestrictedResource):
-    sid = SIDField(
-        _("TwiML App SID"),
-        kind=sids.TWIML_APP,
-        help_text=_("Starts with AP. Twilio Console: Voice → Manage → TwiML apps."),
-    )
-    allow_incoming = models.BooleanField(
-        _("allow incoming calls"),
-        default=False,
-        help_text=_("Whether users of this app may also be called."),
-    )
-
-    class Meta(RestrictedResource.Meta):
-        verbose_name = _("TwiML app")
-        verbose_name_plural = _("TwiML apps")
-
-
-class PushCredential(Resource):
-    class Platform(models.TextChoices):
-        APN = "apn", _("Apple (APN)")
-        FCM = "fcm", _("Firebase (FCM)")
-
-    sid = SIDField(
-        _("push credential SID"),
-        kind=sids.PUSH_CREDENTIAL,
-        help_text=_("Starts with CR. Twilio Console: Account → Credentials → Push credentials."),
-    )
-    platform = models.CharField(_("platform"), max_length=3, choices=Platform.choices)
-
-    class Meta(Resource.Meta):
-        verbose_name = _("push credential")
-        verbose_name_plural = _("push credentials")
-
-
-class IssuedTokenQuerySet(models.QuerySet["IssuedToken"]):
-    def live(self, now: datetime | None = None) -> IssuedTokenQuerySet:
-        return self.filter(expires_at__gt=now or timezone.now())
-
-
-class IssuedToken(SavesChanges):
-    """The audit record of one token. It never holds the token itself."""
-
-    jti = models.CharField(_("token ID (jti)"), max_length=64, unique=True)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        related_name="+",
-        verbose_name=_("user"),
-    )
-    identity = models.CharField(_("identity"), max_length=256, db_index=True)
-    api_key = models.ForeignKey(
-        APIKey,
-        models.PROTECT,
-        related_name="issued_tokens",
-        db_index=False,  # the index on key and expiry serves it
-        verbose_name=_("API key"),
-    )
-    grants = models.JSONField(_("grants"))
-    issued_at = models.DateTimeField(_("issued"), db_index=True)
-    expires_at = models.DateTimeField(_("expires"), db_index=True)
-    issued_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        related_name="+",
-        verbose_name=_("issued by"),
-        help_text=_("The member of staff who made it in the admin, for a test."),
-    )
-
-    objects = IssuedTokenQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("issued token")
-        verbose_name_plural = _("issued tokens")
-        ordering = ["-issued_at", "-id"]
-        permissions = [("issue_test_token", _("Can issue a test token for any user"))]
-        indexes = [
-            models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_live"),
-            models.Index(fields=["api_key", "issued_at"], name="twilio_tokens_issued_used"),
-        ]
-
-    def __str__(self) -> str:
-        return self.jti
-
-
-def _plain(text: str) -> str:
-    return text.encode("ascii", "replace").decode().replace("\0", "?")

@@ -8,10 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Manager
 from django.utils.translation import gettext_lazy as _
 
-from .exceptions import SecretUnavailable
-from .fields import SealedFormField
-from .models import APIKey, Outcome
-from .verification import Finding, Listed, verify_credentials, verify_key
+from twilio_tokens.exceptions import SecretUnavailable
+from twilio_tokens.fields import SealedFormField
+from twilio_tokens.models import APIKey, Outcome
+from twilio_tokens.verification import Finding, Listed, verify_credentials, verify_key
 
 
 class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]

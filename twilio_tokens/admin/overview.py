@@ -14,13 +14,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .conf import Settings, settings
-from .crypto import load_key_ring
-from .exceptions import EncryptionKeyError, SettingError
-from .grants import Grant, registered
-from .identity import RULES
-from .key_status import is_safe_to_delete, opens, with_last_expiry
-from .models import (
+from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
+from twilio_tokens.conf import Settings, settings
+from twilio_tokens.crypto import load_key_ring
+from twilio_tokens.exceptions import EncryptionKeyError, SettingError
+from twilio_tokens.grants import Grant, registered
+from twilio_tokens.models import (
     Account,
     APIKey,
     ChatService,
@@ -31,7 +30,7 @@ from .models import (
     Resource,
     TwiMLApp,
 )
-from .throttles import TokenRateThrottle
+from twilio_tokens.throttles import TokenRateThrottle
 
 logger = logging.getLogger(__name__)
 
@@ -167,12 +166,12 @@ def _default_account(user: Any, account: Account) -> Iterator[Line]:
         yield Line("failed", text, _change(key))
     # Why another key cannot sign stands among the lines on keys.
     elif opens(key) and key.check_outcome != Outcome.REFUSED and not any(_site_problems()):
-        for product, grant in registered().items():
-            yield from _product(user, product, grant, key)
+        for grant in registered().values():
+            yield from _product(user, grant, key)
 
 
-def _product(user: Any, product: str, grant: type[Grant], key: APIKey) -> Iterator[Line]:
-    label = RULES[product].label if product in RULES else product.replace("_", " ").capitalize()
+def _product(user: Any, grant: type[Grant], key: APIKey) -> Iterator[Line]:
+    label = grant.label
     if grant.needed is None:
         yield _ready(str(label), [key])
         return

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from twilio_tokens.admin.overview import MOST_LINES, Page, overview
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import (
     Account,
@@ -20,7 +21,6 @@ from twilio_tokens.models import (
     PushCredential,
     TwiMLApp,
 )
-from twilio_tokens.overview import MOST_LINES, Page, overview
 
 from .conftest import (
     add_key,

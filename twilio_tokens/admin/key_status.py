@@ -9,10 +9,10 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .conf import LONGEST_TTL, settings
-from .crypto import Sealed, check_opens, load_key_ring
-from .exceptions import EncryptionKeyError, SecretUnavailable, SettingError
-from .models import NEWEST_FIRST, APIKey, IssuedToken
+from twilio_tokens.conf import LONGEST_TTL, settings
+from twilio_tokens.crypto import Sealed, check_opens, load_key_ring
+from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable, SettingError
+from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
 
 #: How far the clocks of a site's servers may be apart.
 CLOCKS_APART = timedelta(minutes=5)

@@ -7,10 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from twilio_tokens.crypto import generate_key
-from twilio_tokens.grants import Video
-from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.key_status import (
+from twilio_tokens.admin.key_status import (
     CLOCKS_APART,
     Status,
     is_safe_to_delete,
@@ -20,6 +17,9 @@ from twilio_tokens.key_status import (
     status,
     with_usage,
 )
+from twilio_tokens.crypto import generate_key
+from twilio_tokens.grants import Video
+from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, IssuedToken
 
 from .conftest import add_key, sid

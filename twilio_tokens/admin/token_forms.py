@@ -17,18 +17,18 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from .conf import settings
-from .exceptions import (
+from twilio_tokens.conf import settings
+from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
     TwilioTokensError,
     Unavailable,
 )
-from .grants import FieldKind, Grant, field_kinds, registered
-from .identity import RULES, users_named
-from .issuing import IssuedAccessToken, issue_access_token
-from .models import Resource
+from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
+from twilio_tokens.identity import users_named
+from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
+from twilio_tokens.models import Resource
 
 
 class _WriteOnly(forms.Textarea):
@@ -92,19 +92,19 @@ class TestTokenForm(forms.Form):
         self.issued: IssuedAccessToken | None = None
         for product, grant in registered().items():
             self.fields[product] = forms.BooleanField(
-                label=gettext("Grant %(product)s") % {"product": product_label(product)},
+                label=gettext("Grant %(product)s") % {"product": grant.label},
                 label_suffix="",
                 required=False,
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
-            for each in dataclasses.fields(grant):
-                self.fields[f"{product}-{each.name}"] = _grant_field(grant, each)
+            for each in fields_of(grant):
+                self.fields[f"{product}-{each.name}"] = _form_field(grant, each)
 
     def sections(self) -> list[Section]:
         whom = Section(gettext("For whom, and how long"), [self["username"], self["ttl"]])
         products = [
-            Section(product_label(product), [self[name] for name in names])
-            for product, names in self._field_names()
+            Section(str(grant.label), [self[name] for name in names])
+            for grant, names in self._field_names()
         ]
         return [whom, *products]
 
@@ -148,7 +148,7 @@ class TestTokenForm(forms.Form):
             grant(
                 **{
                     each.name: value
-                    for each in dataclasses.fields(grant)
+                    for each in fields_of(grant)
                     if (value := self.cleaned_data[f"{product}-{each.name}"]) not in ("", None)
                 }
             )
@@ -161,10 +161,9 @@ class TestTokenForm(forms.Form):
             return error.field
         return error.product if error.field is None else f"{error.product}-{error.field}"
 
-    def _field_names(self) -> Iterator[tuple[str, list[str]]]:
+    def _field_names(self) -> Iterator[tuple[type[Grant], list[str]]]:
         for product, grant in registered().items():
-            details = [f"{product}-{each.name}" for each in dataclasses.fields(grant)]
-            yield product, [product, *details]
+            yield grant, [product, *(f"{product}-{each.name}" for each in fields_of(grant))]
 
     def _ttl_help(self) -> str:
         # The page must not fail where it could tell what is wrong with a setting.
@@ -181,29 +180,26 @@ def username_of(user: Any) -> str:
     return str(user.get_username() or user.pk)
 
 
-def product_label(product: str) -> str:
-    """A product's name for people."""
-    return str(RULES[product].label) if product in RULES else product.replace("_", " ").capitalize()
-
-
 def _no_token(error: Unavailable) -> str:
     return gettext("No token was issued: %(reason)s") % {"reason": error.reason}
 
 
-def _grant_field(grant: type[Grant], declared: dataclasses.Field[Any]) -> forms.Field:
-    kind = field_kinds(grant)[declared.name]
-    label = capfirst(declared.name.replace("_", " "))
+def _form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
+    kind = declared.kind
     options: dict[str, Any] = {
-        "label": _LABELS.get(declared.name, label),
-        "help_text": declared.metadata.get("help_text", ""),
+        "label": declared.label,
+        "help_text": declared.help_text,
         "required": False,
     }
     if kind == FieldKind.NAME:
         return forms.ChoiceField(choices=partial(_names, grant.resources[declared.name]), **options)
+    if kind == FieldKind.CHOICE:
+        choices = [("", "---------"), *((choice, choice) for choice in declared.choices)]
+        return forms.ChoiceField(choices=choices, **options)
     if kind == FieldKind.BOOLEAN:
-        choices = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
+        yes_or_no: list[Any] = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
         return forms.TypedChoiceField(
-            choices=choices, coerce=lambda value: value == "yes", empty_value=None, **options
+            choices=yes_or_no, coerce=lambda value: value == "yes", empty_value=None, **options
         )
     if kind == FieldKind.INTEGER:
         return forms.IntegerField(**options)
@@ -227,16 +223,6 @@ class ObjectField(forms.CharField):
             return json.loads(text)
         except (ValueError, RecursionError):
             raise ValidationError(_("Value must be valid JSON."), code="invalid") from None
-
-
-_LABELS = {
-    "room": _("Room"),
-    "service": _("Service"),
-    "app": _("TwiML app"),
-    "incoming": _("Incoming calls"),
-    "push_credential": _("Push credential"),
-    "params": _("Parameters (JSON)"),
-}
 
 
 def _names(model: type[Resource]) -> list[tuple[str, str]]:

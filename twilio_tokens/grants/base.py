@@ -1,0 +1,305 @@
+"""The door that every product comes in by: what a grant declares, and the registry.
+
+All that is known of a product stands in its own module, as a class like those beside this file.
+A site adds one of its own in the same way::
+
+    @register
+    @dataclass(frozen=True)
+    class Live(Grant):
+        product = "live"
+        resources = {"stage": Stage}  # a subclass of models.RestrictedResource
+        needed = "stage"
+
+        stage: str | None = None
+
+        def to_twilio(self, user, resources):
+            return PlaybackGrant({"stage": resources["stage"].sid})
+
+The API, the console, the commands and the audit follow from that declaration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from twilio.jwt.access_token import AccessTokenGrant
+
+from twilio_tokens.conf import settings
+from twilio_tokens.exceptions import InvalidGrant
+from twilio_tokens.models import Resource, RestrictedResource
+from twilio_tokens.sids import SIDKind
+
+from .identity_rule import IdentityRule
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+else:
+    _StrOrPromise = str  # for get_type_hints(), which reads all annotations of a class
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class FieldKind(Enum):
+    """What a field of a grant holds."""
+
+    NAME = "the name of a resource"
+    CHOICE = "one of a few words"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class GrantField:
+    """A field of a grant, for the forms that ask for it and the documents that describe it."""
+
+    name: str
+    kind: FieldKind
+    label: _StrOrPromise
+    help_text: _StrOrPromise
+    max_length: int | None
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PayloadField:
+    """A value that stands in the product's part of a token: a SID, or one of a few words.
+
+    ``path`` leads to it, with a dot between the keys.
+    """
+
+    path: str
+    kind: SIDKind | Sequence[str]
+    is_needed: bool = True
+
+    def problem(self, payload: Mapping[str, Any]) -> str | None:
+        """What Twilio would not like about it."""
+        value: Any = payload
+        for key in self.path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None and not self.is_needed:
+            return None
+        if not isinstance(self.kind, SIDKind):
+            choices = ", ".join(self.kind)
+            message = _("this should be one of %(choices)s.") % {"choices": choices}
+            return None if value in self.kind else str(message)
+        try:
+            self.kind.validate(value if isinstance(value, str) else "")
+        except ValidationError as error:
+            return str(error.messages[0])
+        return None
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence about what a product's SDK does with a token; ``%(at)s`` in it is a moment."""
+
+    text: _StrOrPromise
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Default:
+    """The default among the account's rows with the values of ``among``.
+
+    ``asked_for_by`` is the field that an error is told at.
+    """
+
+    asked_for_by: str
+    among: Mapping[str, str | bool] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grant(ABC):
+    """What the caller asks for. Resources are named, never given by SID.
+
+    Its fields have the types ``str``, ``bool``, ``int`` or ``dict[str, str]``, or None, with a
+    default each. A field's ``metadata`` may hold ``label``, ``help_text``, ``max_length`` and
+    ``choices``. The first field is what the command line asks for.
+    """
+
+    #: The name in URLs, request bodies and settings.
+    product: ClassVar[str]
+    #: The name for people.
+    label: ClassVar[_StrOrPromise]
+    #: The key of Twilio's own grant in the token; the product's name unless declared.
+    twilio_key: ClassVar[str]
+    #: Seconds, unless ``TWILIO_TOKENS_TTL`` says otherwise.
+    default_ttl: ClassVar[int] = 3_600
+    #: Fields that name a resource, and its model.
+    resources: ClassVar[Mapping[str, type[Resource]]] = MappingProxyType({})
+    #: The field whose resource chooses the account; the account's default where none is named.
+    needed: ClassVar[str | None] = None
+    identity_rule: ClassVar[IdentityRule] = IdentityRule()
+    #: What a token has under ``twilio_key``, as far as it can be judged from outside.
+    payload_fields: ClassVar[Sequence[PayloadField]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = vars(cls)
+        product = declared.get("product")
+        if isinstance(product, str):
+            cls.label = declared.get("label", product.replace("_", " ").capitalize())
+            cls.twilio_key = getattr(cls, "twilio_key", product)
+
+    @classmethod
+    def lifetime(cls) -> int:
+        """The default lifetime on this site, in seconds."""
+        return settings.ttls.get(cls.product, cls.default_ttl)
+
+    @classmethod
+    def offer(cls) -> dict[str, Any]:
+        """What ``GET`` tells of the product beside the names, as JSON."""
+        return {}
+
+    @classmethod
+    def sdk_notes(
+        cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
+    ) -> Iterator[Note]:
+        """What the product's SDK does with a token that has this ``payload``."""
+        return iter(())
+
+    def clean(self) -> None:
+        """Raise ``InvalidGrant`` for a value that no user may be granted."""
+        for each in fields_of(type(self)):
+            value = getattr(self, each.name)
+            if value is not None:
+                self._check(each, value)
+
+    def default_for(self, name: str) -> Default | None:
+        """Which default is used for a field that names no resource; None for none."""
+        return Default(asked_for_by=name) if name == self.needed else None
+
+    def authorize(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> datetime | None:
+        """Raise ``PermissionDenied`` for what this user may not be granted.
+
+        May return the moment, with a time zone, at which the permission ends; the token lives no
+        longer. ``resources`` has a record, or None, for each field of ``self.resources``.
+        """
+        return None
+
+    @abstractmethod
+    def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> AccessTokenGrant:
+        """The grant as Twilio's library writes it into the token of this user."""
+
+    def to_audit(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """What the audit record keeps of what stands in the token, as JSON."""
+        return payload
+
+    def invalid(self, name: str, message: _StrOrPromise, code: str = "invalid") -> InvalidGrant:
+        return InvalidGrant(message, code=code, field=name, product=self.product)
+
+    def refuse_unstorable(self, name: str, text: str) -> None:
+        """PostgreSQL stores no NUL, and no encoding has lone surrogates."""
+        if "\x00" in text:
+            raise self.invalid(
+                name, _("Null characters are not allowed."), "null_characters_not_allowed"
+            )
+        if _SURROGATE.search(text):
+            raise self.invalid(
+                name, _("Surrogate characters are not allowed."), "surrogate_characters_not_allowed"
+            )
+
+    def _check(self, field: GrantField, value: object) -> None:
+        if field.kind is FieldKind.BOOLEAN:
+            if not isinstance(value, bool):
+                raise self.invalid(field.name, _("Must be a valid boolean."))
+        elif field.kind is FieldKind.INTEGER:
+            if type(value) is not int:
+                raise self.invalid(field.name, _("A valid integer is required."))
+        elif field.kind is not FieldKind.OBJECT:
+            if not isinstance(value, str):
+                raise self.invalid(field.name, _("Not a valid string."))
+            self._check_text(field, value)
+
+    def _check_text(self, field: GrantField, text: str) -> None:
+        if field.max_length is not None and len(text) > field.max_length:
+            raise self.invalid(
+                field.name,
+                _("Ensure this field has no more than %(max)d characters.")
+                % {"max": field.max_length},
+                "max_length",
+            )
+        if field.kind is FieldKind.TEXT:
+            self.refuse_unstorable(field.name, text)
+        if field.kind is FieldKind.CHOICE and text not in field.choices:
+            raise self.invalid(
+                field.name,
+                _("Choose one of %(choices)s.") % {"choices": ", ".join(field.choices)},
+                "invalid_choice",
+            )
+
+
+_KINDS = {bool | None: FieldKind.BOOLEAN, int | None: FieldKind.INTEGER, str | None: FieldKind.TEXT}
+
+
+@cache
+def fields_of(grant: type[Grant]) -> tuple[GrantField, ...]:
+    """In the order of declaration."""
+    hints = get_type_hints(grant)
+
+    def kind(each: dataclasses.Field[Any]) -> FieldKind:
+        if each.name in grant.resources:
+            return FieldKind.NAME
+        if "choices" in each.metadata:
+            return FieldKind.CHOICE
+        return _KINDS.get(hints[each.name], FieldKind.OBJECT)
+
+    return tuple(
+        GrantField(
+            name=each.name,
+            kind=kind(each),
+            label=each.metadata.get("label", capfirst(each.name.replace("_", " "))),
+            help_text=each.metadata.get("help_text", ""),
+            max_length=each.metadata.get("max_length"),
+            choices=each.metadata.get("choices", ()),
+        )
+        for each in dataclasses.fields(grant)
+    )
+
+
+#: What stands beside the products in requests and answers.
+_RESERVED = {"code", "detail", "identity", "ttl"}
+
+_GrantClass = TypeVar("_GrantClass", bound=type[Grant])
+_registry: dict[str, type[Grant]] = {}
+
+
+def register(grant: _GrantClass) -> _GrantClass:
+    """Make a product available everywhere. Use it as a decorator."""
+    product = getattr(grant, "product", None)
+    if not isinstance(product, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", product):
+        raise ValueError(f"{grant.__name__}.product should be a lower-case name.")
+    if product in _RESERVED or _registry.get(product, grant) is not grant:
+        raise ValueError(f"The product name {product!r} is taken.")
+    # Its base is a dataclass, so is_dataclass() would not miss the decorator.
+    if "__dataclass_fields__" not in vars(grant):
+        raise TypeError(f"{grant.__name__} should be a frozen dataclass.")
+    if not grant.resources.keys() <= {each.name for each in dataclasses.fields(grant)}:
+        raise TypeError(f"{grant.__name__}.resources should name fields of the dataclass.")
+    if grant.needed and not issubclass(grant.resources[grant.needed], RestrictedResource):
+        raise TypeError(f"{grant.__name__}.needed should name a RestrictedResource.")
+    if len(inspect.signature(grant.to_twilio).parameters) != 3:
+        raise TypeError(f"{grant.__name__}.to_twilio should take self, user and resources.")
+    _registry[product] = grant
+    return grant
+
+
+def registered() -> Mapping[str, type[Grant]]:
+    """Product to grant class, in the order of registration."""
+    return MappingProxyType(_registry)

@@ -1,0 +1,69 @@
+"""Chat (Conversations). SDK: @twilio/conversations 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext_lazy as _
+from twilio.jwt.access_token.grants import ChatGrant
+
+from twilio_tokens import sids
+from twilio_tokens.models import ChatService, PushCredential
+
+from . import push
+from .base import Note, PayloadField, register
+from .identity_rule import IdentityRule
+
+#: How long before the expiry the Client tells of it.
+WARNING = timedelta(seconds=180)
+
+
+@register
+@dataclass(frozen=True)
+class Chat(push.NotifiesMobileApps):
+    product = "chat"
+    label = _("Chat")
+    resources = MappingProxyType({"service": ChatService, "push_credential": PushCredential})
+    needed = "service"
+    identity_rule = IdentityRule(error_if_illegal=51003, error_if_missing=51007)
+    payload_fields = (
+        PayloadField("service_sid", sids.CHAT_SERVICE),
+        PayloadField("push_credential_sid", sids.PUSH_CREDENTIAL, is_needed=False),
+    )
+
+    service: str | None = field(
+        default=None,
+        metadata={"label": _("Service"), "help_text": _("Left out, the default service.")},
+    )
+    push_credential: str | None = push.push_credential()
+    platform: str | None = push.platform()
+    sandbox: bool | None = push.sandbox()
+
+    def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> ChatGrant:
+        return ChatGrant(
+            service_sid=resources["service"].sid,
+            push_credential_sid=push.push_credential_sid(resources),
+        )
+
+    @classmethod
+    def sdk_notes(
+        cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
+    ) -> Iterator[Note]:
+        yield Note(_("Opens the Chat service %(sid)s.") % {"sid": payload["service_sid"]})
+        if expires_at - issued_at >= WARNING:
+            text = _(
+                "The Client warns about 3 minutes before the end, at about %(at)s, by "
+                "tokenAboutToExpire. Then call client.updateToken() with a new token."
+            )
+        else:
+            text = _(
+                "It lives shorter than the 3 minutes that the Client warns ahead: "
+                "tokenAboutToExpire never fires, and the Client is cut off."
+            )
+        yield Note(text, expires_at - WARNING)
+        yield from push.push_notes(payload)

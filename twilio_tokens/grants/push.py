@@ -1,0 +1,73 @@
+"""Push credentials, by which products reach mobile apps that are not running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from twilio_tokens.models import PushCredential
+
+from .base import Default, Grant, Note
+
+#: What an app knows of itself, or of its push service, to the platform of a credential.
+PLATFORMS = {
+    "ios": PushCredential.Platform.APN,
+    "apn": PushCredential.Platform.APN,
+    "android": PushCredential.Platform.FCM,
+    "fcm": PushCredential.Platform.FCM,
+}
+
+
+def push_credential() -> Any:
+    """The field of this name; ``platform()`` and ``sandbox()`` likewise."""
+    text = _("For mobile apps, so that they are notified: the name of a push credential.")
+    return field(default=None, metadata={"label": _("Push credential"), "help_text": text})
+
+
+def platform() -> Any:
+    text = _("Instead of a push credential: the default one of this platform.")
+    metadata = {"label": _("Platform"), "help_text": text, "choices": tuple(PLATFORMS)}
+    return field(default=None, metadata=metadata)
+
+
+def sandbox() -> Any:
+    text = _("With a platform: the default of Apple's sandbox, for development builds.")
+    return field(default=None, metadata={"label": _("Sandbox"), "help_text": text})
+
+
+class NotifiesMobileApps(Grant):
+    """A grant with the three fields above."""
+
+    push_credential: str | None
+    platform: str | None
+    sandbox: bool | None
+
+    def clean(self) -> None:
+        super().clean()
+        if self.push_credential is not None and self.platform is not None:
+            raise self.invalid("platform", _("Give a push credential or a platform, not both."))
+        if self.sandbox is not None and self.platform is None:
+            raise self.invalid("sandbox", _("This needs a platform beside it."))
+
+    def default_for(self, name: str) -> Default | None:
+        if name == "push_credential" and self.platform is not None:
+            among: dict[str, str | bool] = {
+                "platform": PLATFORMS[self.platform],
+                "sandbox": bool(self.sandbox),
+            }
+            return Default("platform", among)
+        return super().default_for(name)
+
+
+def push_credential_sid(resources: Mapping[str, Any]) -> str | None:
+    credential = resources["push_credential"]
+    return None if credential is None else credential.sid
+
+
+def push_notes(payload: Mapping[str, Any]) -> Iterator[Note]:
+    sid = payload.get("push_credential_sid")
+    if sid:
+        yield Note(_("Mobile apps are notified with the push credential %(sid)s.") % {"sid": sid})

@@ -1,0 +1,52 @@
+"""Sync: state that clients share. SDK: twilio-sync 4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext_lazy as _
+from twilio.jwt.access_token.grants import SyncGrant
+
+from twilio_tokens import sids
+from twilio_tokens.models import SyncService
+
+from .base import Grant, Note, PayloadField, register
+from .identity_rule import IdentityRule
+
+
+@register
+@dataclass(frozen=True)
+class Sync(Grant):
+    product = "sync"
+    label = _("Sync")
+    twilio_key = "data_sync"
+    resources = MappingProxyType({"service": SyncService})
+    needed = "service"
+    identity_rule = IdentityRule(error_if_illegal=54351, error_if_missing=51007)
+    payload_fields = (PayloadField("service_sid", sids.SYNC_SERVICE),)
+
+    service: str | None = field(
+        default=None,
+        metadata={"label": _("Service"), "help_text": _("Left out, the default service.")},
+    )
+
+    def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> SyncGrant:
+        return SyncGrant(service_sid=resources["service"].sid)
+
+    @classmethod
+    def sdk_notes(
+        cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
+    ) -> Iterator[Note]:
+        yield Note(_("Opens the Sync service %(sid)s.") % {"sid": payload["service_sid"]})
+        yield Note(
+            _(
+                "The Client warns before %(at)s, by tokenAboutToExpire. Then call "
+                "client.updateToken() with a new token."
+            ),
+            expires_at,
+        )

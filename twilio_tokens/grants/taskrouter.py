@@ -1,0 +1,93 @@
+"""TaskRouter: workers who are given tasks. SDK: twilio-taskrouter 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.translation import gettext_lazy as _
+from twilio.jwt.access_token.grants import TaskRouterGrant
+
+from twilio_tokens import sids
+from twilio_tokens.conf import answer_of, settings
+from twilio_tokens.exceptions import NotConfigured, PermissionDenied, SettingError
+from twilio_tokens.models import Workspace
+
+from .base import Grant, Note, PayloadField, register
+
+ROLES = ("worker", "supervisor")
+
+
+@dataclass(frozen=True)
+class WorkerGrant:
+    """Who a user is in a workspace: a worker's SID (WK…), and ``worker`` or ``supervisor``."""
+
+    sid: str
+    role: str = "worker"
+
+
+@register
+@dataclass(frozen=True)
+class TaskRouter(Grant):
+    """Which worker the user is, the function in ``TWILIO_TOKENS_WORKER`` tells."""
+
+    product = "taskrouter"
+    label = _("TaskRouter")
+    twilio_key = "task_router"
+    resources = MappingProxyType({"workspace": Workspace})
+    needed = "workspace"
+    payload_fields = (
+        PayloadField("workspace_sid", sids.WORKSPACE),
+        PayloadField("worker_sid", sids.WORKER),
+        PayloadField("role", ROLES),
+    )
+
+    workspace: str | None = field(
+        default=None,
+        metadata={"label": _("Workspace"), "help_text": _("Left out, the default workspace.")},
+    )
+
+    def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> TaskRouterGrant:
+        choose = settings.worker
+        if choose is None:
+            raise NotConfigured("TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it.")
+        worker = answer_of("WORKER", choose, user, resources["workspace"])
+        if worker is None:
+            raise PermissionDenied(_("You are no worker in this workspace."))
+        grant = TaskRouterGrant(
+            workspace_sid=resources["workspace"].sid,
+            worker_sid=getattr(worker, "sid", None),
+            role=getattr(worker, "role", None),
+        )
+        for each in self.payload_fields:
+            problem = each.problem(grant.to_payload())
+            if problem is not None:
+                raise SettingError(
+                    "The function in TWILIO_TOKENS_WORKER should return a WorkerGrant or None: "
+                    f"{each.path}: {problem}"
+                )
+        return grant
+
+    @classmethod
+    def sdk_notes(
+        cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
+    ) -> Iterator[Note]:
+        yield Note(
+            _("Acts as the %(role)s %(sid)s in the workspace %(workspace)s.")
+            % {
+                "role": payload["role"],
+                "sid": payload["worker_sid"],
+                "workspace": payload["workspace_sid"],
+            }
+        )
+        yield Note(
+            _(
+                "The Worker tells of the end at %(at)s by tokenExpired. Before that, call "
+                "worker.updateToken() with a new token."
+            ),
+            expires_at,
+        )

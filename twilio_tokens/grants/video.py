@@ -1,0 +1,99 @@
+"""Video: rooms. SDK: twilio-video 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.timezone import is_aware
+from django.utils.translation import gettext_lazy as _
+from twilio.jwt.access_token.grants import VideoGrant
+
+from twilio_tokens.conf import answer_of, settings
+from twilio_tokens.exceptions import PermissionDenied, SettingError
+
+from .base import Grant, Note, register
+from .identity_rule import IdentityRule
+
+#: Characters. Twilio publishes no number for the length of a room name.
+ROOM_MAX_LENGTH = 128
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@register
+@dataclass(frozen=True)
+class Video(Grant):
+    product = "video"
+    label = _("Video")
+    default_ttl = 86_400
+    identity_rule = IdentityRule(  # https://www.twilio.com/docs/api/errors/53200
+        128, counts_wide=True, error_if_illegal=53200, error_if_missing=53200
+    )
+
+    room: str | None = field(
+        default=None,
+        metadata={
+            "label": _("Room"),
+            "max_length": ROOM_MAX_LENGTH,
+            "help_text": _("The room's unique name or SID. Left out, the token opens every room."),
+        },
+    )
+
+    @classmethod
+    def offer(cls) -> dict[str, Any]:
+        return {"room_required": settings.room_required}
+
+    def clean(self) -> None:
+        super().clean()
+        if self.room is None:
+            if settings.room_required:
+                raise self.invalid("room", _("This site requires a room."), "required")
+        elif not self.room.strip():
+            raise self.invalid("room", _("This field may not be blank."), "blank")
+        elif _CONTROL.search(self.room):
+            raise self.invalid("room", _("Control characters are not allowed."))
+
+    def authorize(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> datetime | None:
+        policy = settings.room_policy
+        if policy is None:
+            return None
+        answer = answer_of("ROOM_POLICY", policy, user, self.room)
+        if isinstance(answer, datetime):
+            if not is_aware(answer):
+                raise SettingError(
+                    "The function in TWILIO_TOKENS_ROOM_POLICY returned a datetime without a time "
+                    "zone."
+                )
+            return answer
+        # Only True is a yes: what an async function returns is true as well.
+        if answer is not True:
+            raise PermissionDenied(_("You may not enter this room."))
+        return None
+
+    def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VideoGrant:
+        return VideoGrant(room=self.room)
+
+    @classmethod
+    def sdk_notes(
+        cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
+    ) -> Iterator[Note]:
+        if payload.get("room"):
+            text = _(
+                "Opens only the Room “%(room)s”. Twilio's servers refuse another Room; the SDK "
+                "itself does not look."
+            )
+            yield Note(text % {"room": payload["room"]})
+        else:
+            yield Note(_("Opens every Room of the account."))
+        yield Note(
+            _(
+                "It must be valid on joining and at every reconnect. A Room takes no new token: "
+                "after %(at)s a lost connection ends the Room with error 20104."
+            ),
+            expires_at,
+        )
