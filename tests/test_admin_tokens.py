@@ -554,7 +554,7 @@ def test_a_grant_of_the_sites_own_has_fields_of_each_type(
         product = "call_recording"
         seconds: int | None = None
 
-        def to_twilio(self, resources: Any) -> Any:
+        def to_twilio(self, user: Any, resources: Any) -> Any:
             return VideoGrant(room=f"for {self.seconds} s")
 
     assert "Grant Call recording Seconds: " in text(tester.get(reverse(TEST)))

@@ -92,7 +92,7 @@ def test_json_is_what_the_http_api_answers(
         (("anna", "--chat", "\udcff"), "^does_not_exist: "),
         (("anna", "--video", "--ttl", "9" * 4000), "^max_value: "),
         (("anna", "--video", "--ttl", "9" * 5000), "invalid int value"),
-        (("anna",), r"^Name at least one product: --video, --chat or --voice"),
+        (("anna",), r"^Name at least one product: --video, --chat, .*--live"),
         (("anna", "--video", ""), "^blank: "),
         (("anna", "--video", "--ttl", "86401"), "^max_value: .*86400"),
         (("anna", "--video", "--ttl", "0"), "^min_value: "),

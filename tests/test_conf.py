@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from twilio_tokens import conf, identity
+from twilio_tokens.grants import Chat, Sync, TaskRouter, Video, Voice
 
 CALLABLES = {
     "IDENTITY": "identity",
@@ -21,7 +22,8 @@ PATH = "twilio_tokens.identity.encoded_username"
     [
         ("identity", identity.username),
         ("account", None),
-        ("ttls", {"video": 86_400, "chat": 3_600, "voice": 3_600}),
+        ("ttls", {}),
+        ("worker", None),
         ("max_ttl", 86_400),
         ("room_required", False),
         ("room_policy", None),
@@ -108,8 +110,8 @@ def test_a_refusal_does_not_tell_the_value(settings: Any) -> None:
 
 def test_a_partial_ttl_dictionary_keeps_the_other_defaults(settings: Any) -> None:
     settings.TWILIO_TOKENS_TTL = {"voice": 1, "sync": 86_400}
-    assert conf.settings.ttls == {"video": 86_400, "chat": 3_600, "voice": 1, "sync": 86_400}
-    assert conf.DEFAULT_TTLS["voice"] == 3_600
+    grants = (Video, Chat, Voice, Sync, TaskRouter)
+    assert [grant.lifetime() for grant in grants] == [86_400, 3_600, 1, 86_400, 3_600]
 
 
 @pytest.mark.parametrize(("setting", "name"), CALLABLES.items())

@@ -16,17 +16,18 @@ from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from tests.conftest import add_key, disconnect, new_secret, sid
+from tests.site.grants import Live
 from tests.site.models import (
     BilledKey,
     BilledService,
     Invitation,
     InvitedService,
     OwnKey,
-    SyncService,
+    Stage,
 )
 from twilio_tokens.credentials import CACHE_SIZE, CredentialCache, Credentials, cache
 from twilio_tokens.exceptions import NotConfigured, TwilioTokensError
-from twilio_tokens.grants import Chat, Grant, Sync
+from twilio_tokens.grants import Chat, Grant
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, ChatService
 
@@ -171,7 +172,7 @@ def serves(user: User, grant: Grant = Chat()) -> Any:  # noqa: B008 - it is froz
         return error.code
     claims = jwt.decode(issued.token, options={"verify_signature": False})
     (granted,) = issued.grants.values()
-    return claims["sub"], claims["iss"], granted["service_sid"]
+    return claims["sub"], claims["iss"], (granted.get("service_sid") or granted["stage"])
 
 
 FIRST = (sid("AC"), sid("SK"), sid("IS"))
@@ -326,13 +327,13 @@ def test_nothing_stays_of_a_change_whose_savepoint_is_rolled_back(
 def test_the_resources_of_a_sites_own_grant_are_remembered_as_well(
     warm: ChatService, user: User
 ) -> None:
-    service = SyncService.objects.create(account=warm.account, name="docs", sid=sid("IS", "3"))
-    assert serves(user, Sync("docs")) == (sid("AC"), sid("SK"), sid("IS", "3"))
+    stage = Stage.objects.create(account=warm.account, name="docs", sid=sid("VL", "3"))
+    assert serves(user, Live("docs")) == (sid("AC"), sid("SK"), sid("VL", "3"))
     with CaptureQueriesContext(connection) as captured:
-        serves(user, Sync("docs"))
+        serves(user, Live("docs"))
     assert not captured.captured_queries
-    service.groups.add(Group.objects.create(name="staff"))
-    assert serves(user, Sync("docs")) == "does_not_exist"
+    stage.groups.add(Group.objects.create(name="staff"))
+    assert serves(user, Live("docs")) == "does_not_exist"
 
 
 def test_a_group_that_is_deleted_is_forgotten(warm: ChatService, user: User) -> None:

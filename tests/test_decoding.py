@@ -233,7 +233,7 @@ UNKNOWN_KEY = (
 )
 NOTHING_GRANTED = "It grants nothing: a product's grant is missing."
 NO_EXPIRY = "It does not say when it expires (“exp”)."
-ROLE = "The grant for task_router, “role”: this should be one of worker, supervisor."
+ROLE = "The grant for TaskRouter, “role”: this should be one of worker, supervisor."
 NOT_YET = "It is not valid yet: was the clock of its server fast?"
 
 
@@ -317,7 +317,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for chat, “service_sid”: Needed here is a Chat service SID: IS and 32 "
+                "The grant for Chat, “service_sid”: Needed here is a Chat service SID: IS and 32 "
                 "digits (0–9, a–f).",
             )
         ],
@@ -327,7 +327,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for data_sync, “service_sid”: Needed here is a Sync service SID: IS and "
+                "The grant for Sync, “service_sid”: Needed here is a Sync service SID: IS and "
                 "32 digits (0–9, a–f).",
             )
         ],
@@ -337,7 +337,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for voice, “outgoing.application_sid”: This is a Chat service SID "
+                "The grant for Voice, “outgoing.application_sid”: This is a Chat service SID "
                 "(IS…). Needed here is a TwiML App SID, which starts with AP.",
             )
         ],
@@ -347,7 +347,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for voice, “push_credential_sid”: This has 20 characters; a push "
+                "The grant for Voice, “push_credential_sid”: This has 20 characters; a push "
                 "credential SID has 34: CR and 32 digits. Copy it from the Twilio Console again, "
                 "whole.",
             )
@@ -358,12 +358,12 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for task_router, “workspace_sid”: Needed here is a TaskRouter workspace "
+                "The grant for TaskRouter, “workspace_sid”: Needed here is a TaskRouter workspace "
                 "SID: WS and 32 digits (0–9, a–f).",
             ),
             (
                 20106,
-                "The grant for task_router, “worker_sid”: Needed here is a TaskRouter worker SID: "
+                "The grant for TaskRouter, “worker_sid”: Needed here is a TaskRouter worker SID: "
                 "WK and 32 digits (0–9, a–f).",
             ),
             (20106, ROLE),
@@ -376,7 +376,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for task_router, “workspace_sid”: This is a TaskRouter worker SID "
+                "The grant for TaskRouter, “workspace_sid”: This is a TaskRouter worker SID "
                 "(WK…). Needed here is a TaskRouter workspace SID, which starts with WS.",
             )
         ],

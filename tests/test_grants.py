@@ -7,18 +7,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser, User
 from twilio.jwt.access_token.grants import VideoGrant
 
 from tests.conftest import sid
 from twilio_tokens import grants
 from twilio_tokens.exceptions import InvalidGrant
-from twilio_tokens.grants import Chat, Grant, Video, Voice, register
-from twilio_tokens.models import ChatService, PushCredential, TwiMLApp
+from twilio_tokens.grants import (
+    Chat,
+    Default,
+    Grant,
+    Sync,
+    TaskRouter,
+    Video,
+    Voice,
+    WorkerGrant,
+    base,
+    register,
+)
+from twilio_tokens.models import ChatService, PushCredential, SyncService, TwiMLApp, Workspace
 
 SERVICE = ChatService(sid=sid("IS"))
 APP = TwiMLApp(sid=sid("AP"), allow_incoming=False)
 APP_WITH_INCOMING = TwiMLApp(sid=sid("AP"), allow_incoming=True)
 PUSH = PushCredential(sid=sid("CR"))
+SYNC_SERVICE = SyncService(sid=sid("IS"))
+WORKSPACE = Workspace(sid=sid("WS"))
 
 INCOMING = {"incoming": {"allow": True}}
 OUTGOING = {"outgoing": {"application_sid": sid("AP")}}
@@ -35,6 +49,7 @@ OUTGOING = {"outgoing": {"application_sid": sid("AP")}}
             {"service": SERVICE, "push_credential": PUSH},
             {"service_sid": sid("IS"), "push_credential_sid": sid("CR")},
         ),
+        (Sync(), {"service": SYNC_SERVICE}, {"service_sid": sid("IS")}),
         (Voice(), {"app": APP, "push_credential": None}, OUTGOING),
         (Voice(), {"app": APP_WITH_INCOMING, "push_credential": None}, INCOMING | OUTGOING),
         (Voice(incoming=False), {"app": APP_WITH_INCOMING, "push_credential": None}, OUTGOING),
@@ -52,9 +67,63 @@ OUTGOING = {"outgoing": {"application_sid": sid("AP")}}
 def test_a_grant_is_written_as_twilio_documents_it(
     grant: Grant, resources: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    claim = grant.to_twilio(resources)
-    assert (claim.key, claim.to_payload()) == (grant.product, expected)
-    assert grant.to_audit(resources) == expected
+    written = grant.to_twilio(AnonymousUser(), resources)
+    assert (written.key, written.to_payload()) == (grant.twilio_key, expected)
+    assert grant.to_audit(written.to_payload()) == expected
+
+
+def test_taskrouter_asks_the_site_which_worker_the_user_is(settings: Any) -> None:
+    user = User(username="anna")
+    asked = []
+
+    def worker(*arguments: Any) -> WorkerGrant:
+        asked.append(arguments)
+        return WorkerGrant(sid("WK"), "supervisor")
+
+    settings.TWILIO_TOKENS_WORKER = worker
+    written = TaskRouter().to_twilio(user, {"workspace": WORKSPACE})
+    assert (written.key, written.to_payload()) == (
+        "task_router",
+        {"workspace_sid": sid("WS"), "worker_sid": sid("WK"), "role": "supervisor"},
+    )
+    assert asked == [(user, WORKSPACE)]
+    assert WorkerGrant(sid("WK")).role == "worker"
+
+
+def test_each_product_knows_its_key_in_the_token_and_where_its_sids_stand() -> None:
+    in_token = {
+        "video": ("video", []),
+        "chat": ("chat", ["service_sid", "push_credential_sid"]),
+        "voice": ("voice", ["outgoing.application_sid", "push_credential_sid"]),
+        "sync": ("data_sync", ["service_sid"]),
+        "taskrouter": ("task_router", ["workspace_sid", "worker_sid", "role"]),
+        "live": ("player", []),
+    }
+    assert in_token == {
+        product: (grant.twilio_key, [each.path for each in grant.payload_fields])
+        for product, grant in grants.registered().items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("platform", "sandbox", "expected"),
+    [
+        ("ios", None, {"platform": "apn", "sandbox": False}),
+        ("apn", True, {"platform": "apn", "sandbox": True}),
+        ("android", None, {"platform": "fcm", "sandbox": False}),
+        ("fcm", False, {"platform": "fcm", "sandbox": False}),
+    ],
+)
+@pytest.mark.parametrize("grant", [Chat, Voice])
+def test_a_platform_chooses_the_default_push_credential(
+    grant: Any, platform: str, sandbox: bool | None, expected: dict[str, Any]
+) -> None:
+    asking = grant(platform=platform, sandbox=sandbox)
+    asking.clean()
+    assert asking.default_for("push_credential") == Default("platform", expected)
+    assert grant().default_for("push_credential") is None
+    assert grant(push_credential="ios").default_for("push_credential") is None
+    assert asking.default_for(grant.needed) == Default(grant.needed)
 
 
 def text_of_bytes(number: int) -> dict[str, str]:
@@ -72,6 +141,12 @@ def text_of_bytes(number: int) -> dict[str, str]:
         Chat(service="support", push_credential="ios"),
         Voice(app="phone", incoming=True, params={}),
         Voice(params=text_of_bytes(1024)),
+        # As UTF-8, as they stand in the token: four bytes each.
+        Voice(params={"k": "😀" * 254}),
+        Video(room="😀" * 128),
+        Chat(service="support", platform="android", sandbox=False),
+        Sync(service="documents"),
+        TaskRouter(workspace="support"),
     ],
 )
 def test_these_are_legal(grant: Grant) -> None:
@@ -105,8 +180,26 @@ CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
         (Voice(params={"a": "\x00"}), "params", "null_characters_not_allowed"),
         (Voice(params={"\ud800": "a"}), "params", "surrogate_characters_not_allowed"),
         (Voice(params=text_of_bytes(1025)), "params", "max_length"),
-        # In the token "é" is six bytes: \u00e9.
-        (Voice(params={"k": "é" * 170}), "params", "max_length"),
+        (Voice(params={"k": "é" * 509}), "params", "max_length"),
+        (Voice(params={"k": "😀" * 255}), "params", "max_length"),
+        (Sync(service=5), "service", "invalid"),  # type: ignore[arg-type]
+        (TaskRouter(workspace=["support"]), "workspace", "invalid"),  # type: ignore[arg-type]
+        *(
+            (grant(**values), field, code)
+            for grant in (Chat, Voice)
+            for values, field, code in (
+                ({"platform": "windows"}, "platform", "invalid_choice"),
+                ({"platform": ""}, "platform", "invalid_choice"),
+                ({"platform": "iOS"}, "platform", "invalid_choice"),
+                ({"platform": 1}, "platform", "invalid"),
+                ({"platform": ["ios"]}, "platform", "invalid"),
+                ({"platform": "ios", "push_credential": "ios"}, "platform", "invalid"),
+                ({"platform": "ios", "sandbox": "true"}, "sandbox", "invalid"),
+                ({"platform": "ios", "sandbox": 1}, "sandbox", "invalid"),
+                ({"sandbox": True}, "sandbox", "invalid"),
+                ({"sandbox": False, "push_credential": "ios"}, "sandbox", "invalid"),
+            )
+        ),
     ],
 )
 def test_these_are_refused_with_the_field_and_a_code(grant: Grant, field: str, code: str) -> None:
@@ -124,7 +217,7 @@ def test_a_site_may_require_a_room(settings: Any) -> None:
     assert (refused.value.field, refused.value.code) == ("room", "required")
 
 
-@pytest.mark.parametrize("grant", [Video(), Chat(), Voice()])
+@pytest.mark.parametrize("grant", [Video(), Chat(), Voice(), Sync(), TaskRouter()])
 def test_a_grant_cannot_be_changed(grant: Grant) -> None:
     name = dataclasses.fields(grant)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -132,13 +225,13 @@ def test_a_grant_cannot_be_changed(grant: Grant) -> None:
 
 
 class GrantOfVideo(Grant):
-    def to_twilio(self, resources: Any) -> VideoGrant:
+    def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
         return VideoGrant()
 
 
 @pytest.fixture
 def _no_product_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grants, "_registry", dict(grants._registry))
+    monkeypatch.setattr(base, "_registry", dict(base._registry))
 
 
 @pytest.mark.usefixtures("_no_product_stays")
@@ -148,8 +241,9 @@ def test_a_registered_product_is_the_last_of_the_list() -> None:
     class Whiteboard(GrantOfVideo):
         product = "white_board2"
 
-    assert [*grants.registered()] == ["video", "chat", "voice", "sync", "white_board2"]
+    assert [*grants.registered()][-2:] == ["live", "white_board2"]
     assert grants.registered()["white_board2"] is Whiteboard
+    assert (Whiteboard.label, Whiteboard.twilio_key) == ("White board2", "white_board2")
     register(Whiteboard)  # a module that is imported twice does no harm
 
 
@@ -199,6 +293,24 @@ class NeedsWhatHasNoDefault(GrantOfVideo):
     push_credential: str | None = None
 
 
+@dataclass(frozen=True)
+class KnowsNoUser(Grant):
+    product = "whiteboard"
+
+    def to_twilio(self, resources: Any) -> VideoGrant:  # type: ignore[override]
+        return VideoGrant()
+
+
+@dataclass(frozen=True)
+class Meeting(Video):
+    product = "meeting"
+
+
+def test_a_product_made_of_another_keeps_its_key_in_the_token() -> None:
+    assert (Meeting.product, Meeting.label, Meeting.twilio_key) == ("meeting", "Meeting", "video")
+    assert Video.label == "Video"
+
+
 @pytest.mark.usefixtures("_no_product_stays")
 @pytest.mark.parametrize(
     ("grant", "problem"),
@@ -206,6 +318,7 @@ class NeedsWhatHasNoDefault(GrantOfVideo):
         (NoDataclass, "should be a frozen dataclass"),
         (UnknownResource, "should name fields"),
         (NeedsWhatHasNoDefault, "should name a RestrictedResource"),
+        (KnowsNoUser, "to_twilio should take self, user and resources"),
     ],
 )
 def test_a_mistake_in_a_grant_of_ones_own_is_told_at_once(grant: type[Grant], problem: str) -> None:

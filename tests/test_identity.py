@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import override_settings
 
 from twilio_tokens.exceptions import IdentityNotAllowed
-from twilio_tokens.grants import registered
+from twilio_tokens.grants import Chat, Voice, registered
 from twilio_tokens.identity import (
     decode_identity,
     encoded_username,
@@ -67,7 +67,7 @@ def random_names(count: int) -> set[str]:
         ("sync", "é" * 256),
         ("voice", "x" * 121),
         ("voice", "AZaz09_"),
-        ("of-a-site", "é" * 256),
+        ("live", "é" * 256),
     ],
 )
 def test_an_identity_within_the_rule_is_taken_unchanged(
@@ -85,7 +85,7 @@ def test_an_identity_within_the_rule_is_taken_unchanged(
         ("chat", "é" * 256 + "y", "at most 256 characters, but has 257"),
         ("sync", "x" * 257, "at most 256 characters, but has 257"),
         ("voice", "x" * 121 + "y", "at most 121 characters, but has 122"),
-        ("of-a-site", "x" * 257, "Access Tokens: it may have at most 256 characters"),
+        ("live", "x" * 257, "Live: it may have at most 256 characters"),
     ],
 )
 def test_one_character_too_many_is_refused_and_named(
@@ -153,7 +153,7 @@ def test_a_token_with_several_grants_must_satisfy_the_rule_of_each(settings: Any
 
 def test_by_default_the_username_is_the_identity() -> None:
     user = User(username="anna@example.com")
-    assert username(user) == identity_for(user, ["chat"]) == "anna@example.com"
+    assert username(user) == identity_for(user, [Chat]) == "anna@example.com"
 
 
 def test_a_username_that_is_no_text_is_its_text() -> None:
@@ -218,9 +218,9 @@ def test_what_encoding_does_not_make_is_not_decoded(identity: str) -> None:
 
 def test_an_encoded_username_that_is_too_long_is_refused_and_never_cut(settings: Any) -> None:
     settings.TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.encoded_username"
-    assert identity_for(User(username="@" * 40), ["voice"]) == "_40" * 40
+    assert identity_for(User(username="@" * 40), [Voice]) == "_40" * 40
     with pytest.raises(IdentityNotAllowed, match="has 123"):
-        identity_for(User(username="@" * 41), ["voice"])
+        identity_for(User(username="@" * 41), [Voice])
 
 
 # Users by their names

@@ -20,7 +20,6 @@ from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import VideoGrant
 
 from tests.conftest import add_key, decoded, error_report, new_secret, sid
-from twilio_tokens import grants as registry
 from twilio_tokens.exceptions import (
     AccountMismatch,
     DoesNotExist,
@@ -32,6 +31,7 @@ from twilio_tokens.exceptions import (
     Unavailable,
 )
 from twilio_tokens.grants import Chat, Grant, Video, Voice, register
+from twilio_tokens.grants import base as registry
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
 from twilio_tokens.models import (
     Account,
@@ -274,7 +274,7 @@ def test_a_machine_that_is_no_user_is_answered_like_nobody(
 class Whiteboard(Grant):
     product = "whiteboard"
 
-    def to_twilio(self, resources: Any) -> VideoGrant:
+    def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
         return VideoGrant()
 
 
@@ -522,10 +522,10 @@ def test_a_grant_decides_what_the_record_must_not_know(
     class Discreet(Whiteboard):
         product = "discreet"
 
-        def to_twilio(self, resources: Any) -> VideoGrant:
+        def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
             return VideoGrant(room="confidential")
 
-        def to_audit(self, resources: Any) -> dict[str, Any]:
+        def to_audit(self, payload: dict[str, Any]) -> dict[str, Any]:
             return {"room": "hidden"}
 
     issued = issue(user, Discreet())
@@ -587,7 +587,7 @@ def test_the_error_shows_neither_the_secret_nor_a_key_nor_a_token(
 class NotJSON(Whiteboard):
     product = "not_json"
 
-    def to_twilio(self, resources: Any) -> VideoGrant:
+    def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
         return VideoGrant(room=object())
 
 
@@ -595,7 +595,7 @@ class NotJSON(Whiteboard):
 class BrokenAudit(Whiteboard):
     product = "broken_audit"
 
-    def to_audit(self, resources: Any) -> dict[str, Any]:
+    def to_audit(self, payload: dict[str, Any]) -> dict[str, Any]:
         raise RuntimeError
 
 
@@ -651,14 +651,15 @@ def problems(user: User, *products: str) -> dict[str, str | None]:
 def test_an_offer_tells_the_names_and_the_default(user: User, account: Account) -> None:
     ChatService.objects.create(account=account, name="sales", sid=sid("IS", "1"))
     offered = offers(user)
-    assert [*offered] == ["video", "chat", "voice", "sync"]
+    assert [*offered] == ["video", "chat", "voice", "sync", "taskrouter", "live"]
     assert offered["video"].resources == {}
     assert offered["chat"].resources == {
         "service": ["sales", "support"],
         "push_credential": ["ios"],
     }
     assert offered["voice"].resources == {"app": ["phone"], "push_credential": ["ios"]}
-    assert [offer.default for offer in offered.values()] == [None, "support", "phone", None]
+    defaults = [offer.default for offer in offered.values()]
+    assert defaults == [None, "support", "phone", None, None, None]
     assert problems(user, "video", "chat", "voice") == dict.fromkeys(["video", "chat", "voice"])
     assert not IssuedToken.objects.exists()
 

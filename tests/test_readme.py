@@ -12,12 +12,14 @@ from django.core.management import get_commands
 
 import twilio_tokens
 from twilio_tokens import conf
+from twilio_tokens.grants import registered
 from twilio_tokens.management.variables import PURPOSES
 from twilio_tokens.views import TokenViewSet  # noqa: F401 - named in the README
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PRODUCTS = ("video", "chat", "voice", "sync", "taskrouter")
 SECTIONS = dict(
     re.findall(r"^### `(TWILIO_TOKENS_\w+)`\n(.*?)(?=^##)", README, re.MULTILINE | re.DOTALL)
 )
@@ -31,9 +33,12 @@ def test_the_settings_of_the_readme_are_those_of_conf() -> None:
 def test_the_defaults_of_the_readme_are_those_of_conf(name: str, settings: Any) -> None:
     stated = re.search(r"Default:\s+`([^`]+)`", SECTIONS[name])
     assert stated is not None
+    if name == "TWILIO_TOKENS_TTL":
+        ttls = {product: registered()[product].default_ttl for product in PRODUCTS}
+        assert ast.literal_eval(stated[1]) == ttls
+        return
     setattr(settings, name, ast.literal_eval(stated[1]))
-    attribute = {"TTL": "ttls"}.get(name.removeprefix("TWILIO_TOKENS_"))
-    attribute = attribute or name.removeprefix("TWILIO_TOKENS_").lower()
+    attribute = name.removeprefix("TWILIO_TOKENS_").lower()
     with_stated = getattr(conf.settings, attribute)
     delattr(settings, name)
     assert getattr(conf.settings, attribute) == with_stated

@@ -31,7 +31,7 @@ class Desk(Grant):
     muted: bool | None = None
     tags: dict[str, str] | None = None
 
-    def to_twilio(self, resources: Any) -> VideoGrant:
+    def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
         return VideoGrant()
 
 

@@ -11,14 +11,17 @@ from .base import (
     register,
     registered,
 )
-from .chat import Chat
 from .identity_rule import IdentityRule
+
+# Products are shown in the order of their import.
+# isort: off
+from .video import Video
+from .chat import Chat
+from .voice import Voice
 from .sync import Sync
 from .taskrouter import TaskRouter, WorkerGrant
 
-# isort: off - the products, in the order in which people are shown them.
-from .video import Video
-from .voice import Voice
+# isort: on
 
 __all__ = [
     "Chat",
