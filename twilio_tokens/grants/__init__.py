@@ -2,6 +2,7 @@
 
 from .base import (
     Default,
+    Example,
     FieldKind,
     Grant,
     GrantField,
@@ -26,6 +27,7 @@ from .taskrouter import TaskRouter, WorkerGrant
 __all__ = [
     "Chat",
     "Default",
+    "Example",
     "FieldKind",
     "Grant",
     "GrantField",

@@ -125,6 +125,14 @@ class Default:
 
 
 @dataclass(frozen=True)
+class Example:
+    """For documents: the fields of a request, and what the token has under ``twilio_key`` then."""
+
+    request: Mapping[str, Any]
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Grant(ABC):
     """What the caller asks for. Resources are named, never given by SID.
 
@@ -148,6 +156,7 @@ class Grant(ABC):
     identity_rule: ClassVar[IdentityRule] = IdentityRule()
     #: The keys of what ``offer()`` tells.
     offered: ClassVar[Mapping[str, FieldKind]] = MappingProxyType({})
+    example: ClassVar[Example] = Example({}, {})
     #: What a token has under ``twilio_key``, as far as it can be judged from outside.
     payload_fields: ClassVar[Sequence[PayloadField]] = ()
 

@@ -15,7 +15,7 @@ from twilio.jwt.access_token.grants import SyncGrant
 from twilio_tokens import sids
 from twilio_tokens.models import SyncService
 
-from .base import Grant, Note, PayloadField, register
+from .base import Example, Grant, Note, PayloadField, register
 from .identity_rule import IdentityRule
 
 
@@ -28,6 +28,7 @@ class Sync(Grant):
     resources = MappingProxyType({"service": SyncService})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=54351, error_if_missing=51007)
+    example = Example({"service": "documents"}, {"service_sid": "IS…"})
     payload_fields = (PayloadField("service_sid", sids.SYNC_SERVICE),)
 
     service: str | None = field(

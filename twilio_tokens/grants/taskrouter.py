@@ -17,7 +17,7 @@ from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import NotConfigured, PermissionDenied, SettingError
 from twilio_tokens.models import Workspace
 
-from .base import Grant, Note, PayloadField, register
+from .base import Example, Grant, Note, PayloadField, register
 
 ROLES = ("worker", "supervisor")
 
@@ -40,6 +40,10 @@ class TaskRouter(Grant):
     twilio_key = "task_router"
     resources = MappingProxyType({"workspace": Workspace})
     needed = "workspace"
+    example = Example(
+        {"workspace": "support"},
+        {"workspace_sid": "WS…", "worker_sid": "WK…", "role": "worker"},
+    )
     payload_fields = (
         PayloadField("workspace_sid", sids.WORKSPACE),
         PayloadField("worker_sid", sids.WORKER),
