@@ -149,7 +149,7 @@ class Credentials:
 
     @property
     def default_account(self) -> Account:
-        account = self._cached("account", lambda: Account.objects.filter(is_default=True).first())
+        account = self._cached("account", lambda: Account.objects.default())
         if account is None:
             raise NotConfigured("No Twilio account is the default.")
         return account

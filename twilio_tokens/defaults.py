@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Case, F, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from .saving import SavesChanges
+
+_Row = TypeVar("_Row", bound="WithDefault", covariant=True)
+
+
+class DefaultQuerySet(models.QuerySet[_Row]):
+    def default(self) -> _Row | None:
+        return self.filter(is_default=True).first()
 
 
 class WithDefault(SavesChanges):
@@ -28,6 +35,8 @@ class WithDefault(SavesChanges):
         db_persist=True,
         serialize=False,
     )
+
+    objects = DefaultQuerySet.as_manager()
 
     class Meta:
         abstract = True

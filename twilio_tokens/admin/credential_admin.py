@@ -211,5 +211,5 @@ def badge(kind: str, text: str) -> SafeString:
 
 
 def default_account() -> dict[str, Any]:
-    account = Account.objects.filter(is_default=True).first()
+    account = Account.objects.default()
     return {} if account is None else {"account": account.pk}

@@ -137,7 +137,7 @@ def _accounts(user: Any) -> Iterator[Line]:
         yield Line("ok", _("TWILIO_TOKENS_ACCOUNT chooses each user's account."))
         yield from _accounts_without_key(user)
     else:
-        account = Account.objects.filter(is_default=True).first()
+        account = Account.objects.default()
         if account is None:
             yield Line("missing", _("No account is the default."), _list(Account))
         else:
@@ -180,7 +180,7 @@ def _product(user: Any, grant: type[Grant], key: APIKey) -> Iterator[Line]:
         return
     values = {"product": label, "model": model._meta.verbose_name}
     of_account = model.objects.filter(account=key.account_id)
-    default = of_account.filter(is_default=True).first()
+    default = of_account.default()
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
