@@ -38,6 +38,7 @@ class TaskRouter(Grant):
     product = "taskrouter"
     label = _("TaskRouter")
     twilio_key = "task_router"
+    default_ttl = 3_600
     resources = MappingProxyType({"workspace": Workspace})
     needed = "workspace"
     payload_fields = (
