@@ -201,7 +201,7 @@ def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(rule.error_if_illegal, error.message)
 
 
-def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:
+def _sid_problem(kind: sids.SIDKind, value: object) -> str | None:
     try:
         kind.validate(value if isinstance(value, str) else "")
     except ValidationError as error:
@@ -209,12 +209,14 @@ def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:
     return None
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: object) -> float | None:
     """A number that can be reckoned with, unlike true or 1e999."""
-    return float(value) if type(value) in (int, float) and abs(value) < 1e15 else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e15 else None
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     seconds = _seconds(value)
     if seconds is None:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
@@ -116,10 +116,10 @@ def _issue(
     ttl: int | None,
     issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
-    _check_user(user)
+    credentials = Credentials(_signed_in(user))
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
-    plan = _plan(Credentials(user), grants)
+    plan = _plan(credentials, grants)
     issued = _sign(plan, seconds)
     if settings.audit or access_token_issued.has_listeners(IssuedToken):
         record = _record(plan, issued, issued_by)
@@ -159,7 +159,7 @@ def _for_database(moment: datetime) -> datetime:
     return moment if django_settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
-def _check_user(user: object) -> None:
+def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
     # The record would name the user with the same primary key, as would the throttle's count.
     is_other_model = isinstance(user, Model) and not isinstance(user, get_user_model())
     if is_other_model or not (
@@ -168,6 +168,7 @@ def _check_user(user: object) -> None:
         and getattr(user, "pk", None) is not None
     ):
         raise NotAuthenticated
+    return cast("AbstractBaseUser", user)
 
 
 def _check_grants(grants: Sequence[Grant]) -> None:
@@ -271,7 +272,7 @@ def _named(credentials: Credentials, grant: Grant, name: str) -> Resource | None
 
 def _default(
     credentials: Credentials, grant: Grant, name: str, account: Account, default: Default
-) -> Any:
+) -> Resource:
     model = grant.resources[name]
     kind = model._meta.verbose_name
     resource, is_permitted = credentials.default(model, account, **default.among)

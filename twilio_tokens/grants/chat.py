@@ -28,6 +28,7 @@ WARNING = timedelta(seconds=180)
 class Chat(push.NotifiesMobileApps):
     product = "chat"
     label = _("Chat")
+    default_ttl = 3_600
     resources = MappingProxyType({"service": ChatService, "push_credential": PushCredential})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=51003, error_if_missing=51007)

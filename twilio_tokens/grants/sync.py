@@ -25,6 +25,7 @@ class Sync(Grant):
     product = "sync"
     label = _("Sync")
     twilio_key = "data_sync"
+    default_ttl = 3_600
     resources = MappingProxyType({"service": SyncService})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=54351, error_if_missing=51007)

@@ -33,6 +33,7 @@ WARNING = timedelta(seconds=10)
 class Voice(push.NotifiesMobileApps):
     product = "voice"
     label = _("Voice")
+    default_ttl = 3_600
     resources = MappingProxyType({"app": TwiMLApp, "push_credential": PushCredential})
     needed = "app"
     identity_rule = IdentityRule(  # the Voice SDK's page on Access Tokens
