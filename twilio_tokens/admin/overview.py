@@ -22,13 +22,12 @@ from twilio_tokens.grants import Grant, registered
 from twilio_tokens.models import (
     Account,
     APIKey,
-    ChatService,
+    Checked,
     IssuedToken,
     Outcome,
-    PushCredential,
     Region,
     Resource,
-    TwiMLApp,
+    resource_kinds,
 )
 from twilio_tokens.throttles import TokenRateThrottle
 
@@ -231,12 +230,14 @@ def _keys(user: Any) -> Iterator[Line]:
 
 
 def _failed_checks(user: Any) -> Iterator[Line]:
-    for model in (APIKey, ChatService, TwiMLApp, PushCredential):
+    models: list[type[Checked]] = [APIKey, *resource_kinds()]
+    for model in models:
         if _may(user, "view", model):
-            rows: Any = model._default_manager.exclude(check_outcome__in=["", Outcome.VERIFIED])
+            rows: QuerySet[Any] = model._default_manager.order_by("-checked_at")
+            rows = rows.exclude(check_outcome__in=["", Outcome.VERIFIED])
             if model is APIKey:
                 rows = rows.filter(is_active=True)
-            yield from _lines("failed", "%(row)s: %(message)s", rows.order_by("-checked_at"))
+            yield from _lines("failed", "%(row)s: %(message)s", rows)
 
 
 def _lines(level: str, text: str, rows: Iterable[Any]) -> Iterator[Line]:
