@@ -25,9 +25,9 @@ from django.utils.formats import date_format
 from django.utils.log import AdminEmailHandler
 from twilio.jwt.access_token.grants import VideoGrant
 
-from twilio_tokens import grants, issuing
+from twilio_tokens import issuing
 from twilio_tokens.admin import audit_list
-from twilio_tokens.grants import Grant, Video, register
+from twilio_tokens.grants import Grant, Video, base, register
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import (
     APIKey,
@@ -525,7 +525,7 @@ def test_a_product_of_the_sites_own_is_issued_too(tester: Client, api_key: APIKe
 def test_a_grant_of_the_sites_own_has_fields_of_each_type(
     tester: Client, api_key: APIKey, secret: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(grants, "_registry", {})
+    monkeypatch.setattr(base, "_registry", {})
 
     @register
     @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from . import sids
 from .conf import LONGEST_TTL
 from .crypto import unseal
 from .exceptions import IdentityNotAllowed, SecretUnavailable
-from .grants import registered
+from .grants import products_in
 from .models import APIKey, IssuedToken, Outcome
 from .token_text import name_of_other_token, parts_of, token_in
 
@@ -168,28 +168,23 @@ def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
-    for product, grant in grants.items():
-        if product != "identity" and not isinstance(grant, dict):
-            message = _("The grant %(product)s is no object.")
-            yield Problem(20106, message % {"product": ascii(product)})
-    for declared in registered().values():
-        payload = grants.get(declared.twilio_key)
-        if not isinstance(payload, dict):
-            continue
-        for each in declared.payload_fields:
+    for key, grant in grants.items():
+        if key != "identity" and not isinstance(grant, dict):
+            message = _("The grant %(key)s is no object.")
+            yield Problem(20106, message % {"key": ascii(key)})
+    for product, payload in products_in(grants):
+        for each in product.payload_fields if isinstance(payload, dict) else ():
             problem = each.problem(payload)
             if problem:
                 message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
-                values = {"product": declared.label, "path": each.path, "problem": problem}
+                values = {"product": product.label, "path": each.path, "problem": problem}
                 yield Problem(20106, message % values)
 
 
 def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
     identity = grants.get("identity")
-    for product in registered().values():
+    for product, _payload in products_in(grants):
         rule = product.identity_rule
-        if product.twilio_key not in grants:
-            continue
         if not isinstance(identity, str) or not identity:
             if rule.error_if_missing is not None:
                 message = _("It has no identity, which %(product)s needs.")

@@ -16,7 +16,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error as DatabaseError
 from django.db.models import Model
-from django.utils.timezone import get_default_timezone, make_naive
+from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from django.utils.translation import gettext as _
 from twilio.jwt.access_token import AccessTokenGrant
 
@@ -227,6 +227,8 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     claims = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({claim.key for claim in claims}) < len(claims):
         raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
+    if any(end is not None and is_naive(end) for end in ends):
+        raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
     return _Plan(user, identity, account, key, grants, claims, [end for end in ends if end])

@@ -16,7 +16,8 @@ from twilio_tokens import sids
 from twilio_tokens.models import ChatService, PushCredential
 
 from . import push
-from .base import Note, PayloadField, register
+from .base import Note, register
+from .fields import PayloadField
 from .identity_rule import IdentityRule
 
 #: How long before the expiry the Client tells of it.

@@ -15,7 +15,8 @@ from twilio.jwt.access_token.grants import SyncGrant
 from twilio_tokens import sids
 from twilio_tokens.models import SyncService
 
-from .base import Grant, Note, PayloadField, register
+from .base import Grant, Note, register
+from .fields import PayloadField
 from .identity_rule import IdentityRule
 
 

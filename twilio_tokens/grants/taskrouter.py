@@ -17,7 +17,8 @@ from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import NotConfigured, PermissionDenied, SettingError
 from twilio_tokens.models import Workspace
 
-from .base import Grant, Note, PayloadField, register
+from .base import Grant, Note, register
+from .fields import PayloadField
 
 ROLES = ("worker", "supervisor")
 

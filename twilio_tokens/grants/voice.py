@@ -18,7 +18,8 @@ from twilio_tokens.exceptions import PermissionDenied
 from twilio_tokens.models import PushCredential, TwiMLApp
 
 from . import push
-from .base import Note, PayloadField, register
+from .base import Note, register
+from .fields import PayloadField
 from .identity_rule import IdentityRule
 
 #: Bytes of JSON in UTF-8, as they stand in the token.
