@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from configparser import ConfigParser
-from pathlib import Path
-
 import nox
 
 LOWEST = "lowest"
@@ -26,5 +22,4 @@ WITH_SITES = ("3.12", "6.1")
 
 @nox.session(reuse_venv=True)
 @nox.parametrize(("python", "django"), VERSIONS)
-def tests(session: nox.Session, django: str) -> None:
-    ...
+def tests(session: nox.Session, django: str) -> None: ...
