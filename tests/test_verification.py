@@ -371,7 +371,11 @@ class NoClient:
             "Twilio could not be reached: TWILIO_TOKENS_HTTP_CLIENT should be a callable or a "
             "dotted path to one.",
         ),
-        (lambda: 1 / 0, "Twilio could not be reached: ZeroDivisionError."),
+        (
+            lambda: 1 / 0,
+            "Twilio could not be reached: The function in TWILIO_TOKENS_HTTP_CLIENT raised "
+            "ZeroDivisionError.",
+        ),
         (NoClient, "Twilio could not be reached: AttributeError."),
     ],
 )
