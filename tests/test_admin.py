@@ -26,14 +26,24 @@ from twilio_tokens.models import (
     IssuedToken,
     PushCredential,
     Region,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 from .conftest import decoded, new_secret, sid
 
-PREFIXES = {Account: "AC", APIKey: "SK", ChatService: "IS", TwiMLApp: "AP", PushCredential: "CR"}
+PREFIXES = {
+    Account: "AC",
+    APIKey: "SK",
+    ChatService: "IS",
+    TwiMLApp: "AP",
+    PushCredential: "CR",
+    SyncService: "IS",
+    Workspace: "WS",
+}
 EDITABLE = pytest.mark.parametrize("model", PREFIXES)
-WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp])
+WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp, SyncService, Workspace])
 
 
 def url(model: Any, page: str, *args: Any) -> str:
@@ -43,6 +53,8 @@ def url(model: Any, page: str, *args: Any) -> str:
 def filled(model: Any, **values: Any) -> dict[str, Any]:
     """What an operator posts to add a row. Its account is the one that is there."""
     data = {"name": "new", "sid": sid(PREFIXES[model], "1")}
+    if "_saveasnew" not in values:
+        data["_save"] = "Save"
     if model is Account:
         data["is_default"] = "on"
     else:
