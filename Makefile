@@ -34,7 +34,7 @@ browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in C
 lint: .venv/.test ## check style, and that imports point down only
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/pytest --quiet tests/test_imports.py
+	.venv/bin/lint-imports --no-cache --no-logo
 
 bench: .venv/.test ## measure what issuing costs, beside a view that answers a constant
 	.venv/bin/python -m benchmarks.token_request

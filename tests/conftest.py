@@ -127,6 +127,16 @@ def push_credential(account: Account) -> PushCredential:
 
 
 @pytest.fixture
+def every_row(
+    api_key: APIKey,
+    chat_service: ChatService,
+    twiml_app: TwiMLApp,
+    push_credential: PushCredential,
+) -> None:
+    """One row of each model that operators edit."""
+
+
+@pytest.fixture
 def other(account: Account) -> Account:
     """A second account, with all but a key, and no defaults."""
     other = Account.objects.create(name="Other", sid=sid("AC", "1"))

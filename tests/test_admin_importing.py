@@ -17,8 +17,7 @@ from twilio_tokens.admin import importing
 from twilio_tokens.models import Account, APIKey, ChatService, Outcome, TwiMLApp
 
 from .conftest import disconnect, sid
-from .test_admin import url
-from .test_admin_keys import messages, permit
+from .console import messages, permit, url
 from .twilio_server import Key, TwilioServer, running
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -34,7 +34,7 @@ from twilio_tokens.models import (
 from twilio_tokens.verification import verify_credentials
 
 from .conftest import add_key, decoded, new_secret, sid
-from .test_admin import errors, filled, url
+from .console import errors, filled, messages, permit, url
 from .twilio_server import Key, TwilioServer, running
 
 
@@ -50,17 +50,6 @@ def typed(twilio: TwilioServer, **values: Any) -> dict[str, Any]:
     """The form of a new key as Twilio made it, the switch on."""
     secret = twilio.keys[sid("SK", "1")].secret
     return filled(APIKey, secret=secret, check_with_twilio="on", **values)
-
-
-def messages(response: Any) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
-
-
-def permit(user: User, *codenames: str) -> User:
-    user.is_staff = True
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    return User.objects.get(pk=user.pk)
 
 
 # Checking on save

@@ -40,7 +40,7 @@ SETTINGS = """
 import os
 
 AUTH_USER_MODEL = "people.User"
-INSTALLED_APPS += ["people"]
+INSTALLED_APPS += ["people", "mysite"]
 TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.encoded_username"
 """
 
@@ -58,6 +58,14 @@ def what_the_readme_says() -> tuple[str, str]:
     assert added.count("+= [") == 2
     settings, _, urls = added.partition("# urls.py\n")
     return settings, urls.replace('path("twilio/"', 'path("api/v1/rtc/"')
+
+
+def what_the_page_on_products_says() -> dict[str, str]:
+    """The files of an app with a product of its own."""
+    page = (REPOSITORY / "docs/products.md").read_text()
+    blocks = re.findall(r"```python\n# (mysite/\w+\.py)\n(.*?)```", page, re.DOTALL)
+    assert [name for name, _ in blocks] == ["mysite/grants.py", "mysite/apps.py"]
+    return dict(blocks)
 
 
 SCRIPT = """
@@ -84,7 +92,12 @@ client.force_login(user)
 response = client.post(
     "/api/v1/rtc/tokens/", {"video": {"room": "a"}, "chat": {}, "voice": {}}, "application/json"
 )
+waiting = [
+    client.post("/api/v1/rtc/tokens/waiting_room/", {"room": room}, "application/json")
+    for room in ("waiting-1", "operating-1")
+]
 print(json.dumps({
+    "waiting": [(each.status_code, each.json()) for each in waiting],
     "anonymous": anonymous.status_code,
     "admin": client.get("/admin/login/").status_code,
     "offered": client.get("/api/v1/rtc/tokens/chat/").json(),
@@ -122,6 +135,9 @@ def python(tmp_path: Path) -> Callable[..., str]:
 def test_a_site_of_its_own_issues_tokens(python: Callable[..., str], tmp_path: Path) -> None:
     python("-m", "django", "startproject", "shop", ".")
     python("manage.py", "startapp", "people")
+    python("manage.py", "startapp", "mysite")
+    for name, text in what_the_page_on_products_says().items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "people/models.py").write_text(MODELS)
     for_settings, for_urls = what_the_readme_says()
     for name, text in (("settings", SETTINGS + for_settings), ("urls", URLS + for_urls)):
@@ -155,4 +171,9 @@ def test_a_site_of_its_own_issues_tokens(python: Callable[..., str], tmp_path: P
             "voice": {"outgoing": {"application_sid": sid("AP")}},
         }
     )
-    assert told["recorded_for"] == ["anna@example.com"]
+    assert told["recorded_for"] == ["anna@example.com"] * 2
+    (status, waiting), (refused, error) = told["waiting"]
+    assert (status, refused, error["code"]) == (201, 403, "permission_denied")
+    claims = decoded(waiting["token"], secret)
+    assert claims["grants"]["video"] == {"room": "waiting-1"}
+    assert claims["exp"] - claims["iat"] == 600

@@ -337,8 +337,8 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for Voice, “outgoing.application_sid”: This is a Chat service SID "
-                "(IS…). Needed here is a TwiML App SID, which starts with AP.",
+                "The grant for Voice, “outgoing.application_sid”: This is a Chat or Sync service "
+                "SID (IS…). Needed here is a TwiML App SID, which starts with AP.",
             )
         ],
     ),

@@ -7,14 +7,16 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pprint import pformat
 from typing import Any
 from uuid import UUID
 
 import jwt
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.core.exceptions import SynchronousOnlyOperation
 from django.utils import timezone
 from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import VideoGrant
@@ -26,13 +28,14 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    NotConfigured,
     PermissionDenied,
     SecretUnavailable,
     Unavailable,
 )
 from twilio_tokens.grants import Chat, Grant, Video, Voice, register
 from twilio_tokens.grants import base as registry
-from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
+from twilio_tokens.issuing import IssuedAccessToken, aissue_access_token, issue_access_token
 from twilio_tokens.models import (
     Account,
     APIKey,
@@ -475,6 +478,66 @@ def test_the_room_policy_says_yes_with_true_and_nothing_else(
     settings.TWILIO_TOKENS_ROOM_POLICY = policy
     with pytest.raises(PermissionDenied):
         issue(user, Video("DailyStandup"))
+
+
+@dataclass(frozen=True)
+class Meeting(Video):
+    product = "meeting"
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+def test_of_two_products_with_one_grant_at_twilio_none_is_dropped_in_silence(
+    api_key: APIKey, user: User
+) -> None:
+    register(Meeting)
+    assert issue(user, Meeting("b")).grants == {"video": {"room": "b"}}
+    with pytest.raises(InvalidGrant, match="share a grant at Twilio"):
+        issue(user, Video("a"), Meeting("b"))
+
+
+@dataclass(frozen=True)
+class Naive(Video):
+    product = "naive"
+
+    def authorize(self, user: Any, resources: Any) -> datetime:
+        return datetime(2100, 1, 1)  # noqa: DTZ001
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+def test_the_end_of_a_permission_needs_a_time_zone(
+    api_key: APIKey, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(Naive)
+    with pytest.raises(NotConfigured):
+        issue(user, Naive())
+    assert "without a time zone" in caplog.text
+
+
+# For async code
+
+
+@pytest.mark.django_db(transaction=True)
+def test_async_code_gets_the_same_token(api_key: APIKey, user: User, secret: str) -> None:
+    support = User.objects.create_user("support")
+
+    async def issue_one() -> IssuedAccessToken:
+        with pytest.raises(SynchronousOnlyOperation):
+            issue_access_token(user=user, grants=[Video("a")])
+        return await aissue_access_token(user=user, grants=[Video("a")], ttl=60, issued_by=support)
+
+    issued = async_to_sync(issue_one)()
+    claims = decoded(issued.token, secret)
+    assert claims["grants"] == {"identity": "anna", "video": {"room": "a"}}
+    assert claims["exp"] - claims["iat"] == 60
+    assert IssuedToken.objects.get(jti=issued.jti).issued_by == support
+
+
+@pytest.mark.django_db(transaction=True)
+def test_async_code_gets_the_same_errors(api_key: APIKey, user: User) -> None:
+    with pytest.raises(InvalidGrant):
+        async_to_sync(aissue_access_token)(user=user, grants=[])
+    with pytest.raises(NotAuthenticated):
+        async_to_sync(aissue_access_token)(user=AnonymousUser(), grants=[Video()])
 
 
 # The record

@@ -11,9 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from tests.conftest import new_secret, sid
-from twilio_tokens.grants import Chat, Grant, Sync, Video, Voice
+from twilio_tokens.grants import Chat, Grant, Sync, TaskRouter, Video, Voice, WorkerGrant
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.models import Account, SyncService
+from twilio_tokens.models import Account, SyncService, Workspace
 
 NODE = Path(__file__).parent / "node"
 
@@ -36,16 +36,25 @@ def sync_service(account: Account) -> SyncService:
     return SyncService.objects.create(account=account, name="documents", sid=sid("IS", "5"))
 
 
+@pytest.fixture
+def workspace(account: Account, settings: Any) -> Workspace:
+    settings.TWILIO_TOKENS_WORKER = lambda user, workspace: WorkerGrant(sid("WK"), "supervisor")
+    return Workspace.objects.create(account=account, name="desk", sid=sid("WS"))
+
+
 ASKED = {"account": sid("AC"), "key": sid("SK"), "identity": "anna", "ttl": 600}
 VOICE = {"incomingAllow": True, "outgoingApplicationSid": sid("AP")}
 
 
-@pytest.mark.usefixtures("api_key", "chat_service", "twiml_app", "push_credential", "sync_service")
+@pytest.mark.usefixtures(
+    "api_key", "chat_service", "twiml_app", "push_credential", "sync_service", "workspace"
+)
 @pytest.mark.parametrize(
     ("grants", "options"),
     [
         ([Video()], {"video": {}}),
         ([Video("Ärzte 会議室")], {"video": {"room": "Ärzte 会議室"}}),
+        ([Video("🎉" * 128)], {"video": {"room": "🎉" * 128}}),
         ([Chat()], {"chat": {"serviceSid": sid("IS")}}),
         (
             [Chat(push_credential="ios")],
@@ -59,6 +68,16 @@ VOICE = {"incomingAllow": True, "outgoingApplicationSid": sid("AP")}
                     "outgoingApplicationSid": sid("AP"),
                     "outgoingApplicationParams": {"queue": "sales"},
                     "pushCredentialSid": sid("CR"),
+                }
+            },
+        ),
+        (
+            [TaskRouter("desk")],
+            {
+                "task_router": {
+                    "workspaceSid": sid("WS"),
+                    "workerSid": sid("WK"),
+                    "role": "supervisor",
                 }
             },
         ),
@@ -79,12 +98,15 @@ def test_a_token_says_what_twilios_library_says(
     issued = issue_access_token(user=user, grants=grants, ttl=600)
     node = verified(**ASKED, token=issued.token, secret=secret, grants=options)
     assert node.returncode == 0, node.stderr
-    ours, theirs = json.loads(node.stdout).values()
+    ours, theirs, their_length = json.loads(node.stdout).values()
     assert ours["header"] == theirs["header"]
     # These differ from token to token.
     moments = {"iat": None, "exp": None, "jti": None}
     assert {**ours["payload"], **moments} == {**theirs["payload"], **moments}
     assert ours["payload"].keys() == theirs["payload"].keys()
+    # Theirs has a longer token ID.
+    extra = len(theirs["payload"]["jti"]) - len(ours["payload"]["jti"])
+    assert abs(len(issued.token) - (their_length - extra * 4 / 3)) <= 4
     for token in (ours, theirs):
         assert token["payload"]["exp"] - token["payload"]["iat"] == 600
 

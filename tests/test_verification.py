@@ -4,6 +4,7 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,19 @@ from twilio_tokens import twilio_api, verification
 from twilio_tokens.credentials import Credentials
 from twilio_tokens.crypto import load_key_ring, seal
 from twilio_tokens.exceptions import ListingFailed, NotConfigured, SecretUnavailable
-from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    Outcome,
+    PushCredential,
+    Resource,
+    TwiMLApp,
+)
 from twilio_tokens.verification import (
     Finding,
     Listed,
-    list_chat_services,
-    list_twiml_apps,
+    list_resources,
     verify_credentials,
     verify_key,
     verify_resource,
@@ -46,6 +54,11 @@ def known(twilio: TwilioServer, api_key: APIKey, secret: str) -> Key:
 
 def sids(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{number:032x}" for number in range(count)]
+
+
+def listed(model: type[Resource], account: Account) -> list[Listed]:
+    found, _failed = list_resources(account, [model])
+    return found[model]
 
 
 # Keys
@@ -420,7 +433,7 @@ def test_a_server_that_takes_its_time_does_not_hold_a_check_for_longer_than_it_m
     for ask in (
         lambda: verify_key(api_key).message,
         lambda: verify_resource(chat_service).message,
-        lambda: failure_of(list_chat_services, api_key.account),
+        lambda: failure_of(partial(listed, ChatService), api_key.account),
     ):
         before = time.monotonic()
         assert ask() == message
@@ -547,7 +560,7 @@ def test_region_and_edge_in_the_environment_do_not_divert_requests(
     monkeypatch.setenv("TWILIO_EDGE", "dublin")
     assert verify_key(api_key).outcome == Outcome.VERIFIED
     verify_resource(chat_service)
-    list_chat_services(chat_service.account)
+    listed(ChatService, chat_service.account)
     known.secret = new_secret()
     verify_key(api_key)
     assert twilio.hosts == [API, CONVERSATIONS, CONVERSATIONS, API, IE1, AU1, JP1, CONVERSATIONS]
@@ -635,7 +648,7 @@ def test_a_push_credential_for_another_platform_is_refused(
 ) -> None:
     twilio.credentials[sid("CR")] = (sid("AC"), "Push", "fcm")
     assert verify_resource(resources[2]) == Finding(
-        Outcome.REFUSED, "At Twilio this credential is for fcm.", field="platform"
+        Outcome.REFUSED, "At Twilio it has “platform: fcm”.", field="platform"
     )
 
 
@@ -709,7 +722,7 @@ def test_a_secret_that_another_process_has_just_replaced_is_not_remembered(
     assert verify_resource(resources[0]).outcome == Outcome.VERIFIED
 
 
-ASK = [verify_resource, lambda row: list_chat_services(row.account)]
+ASK = [verify_resource, lambda row: listed(ChatService, row.account)]
 
 
 @pytest.mark.parametrize("ask", ASK)
@@ -742,10 +755,7 @@ def test_without_a_readable_secret_twilio_is_not_asked(
 
 SERVICES = "services"
 APPLICATIONS = "applications"
-LISTINGS: dict[str, Callable[[Account], list[Listed]]] = {
-    SERVICES: list_chat_services,
-    APPLICATIONS: list_twiml_apps,
-}
+LISTINGS = {SERVICES: ChatService, APPLICATIONS: TwiMLApp}
 
 
 @pytest.mark.parametrize(
@@ -757,8 +767,8 @@ def test_all_pages_are_listed(
     twilio.services = {each: (sid("AC"), f"Chat {each}") for each in sids("IS", count)}
     twilio.apps = {each: (sid("AC"), f"App {each}") for each in sids("AP", count)}
     twilio.services[sid("IS", "f")] = twilio.apps[sid("AP", "f")] = (sid("AC", "b"), "Theirs")
-    assert list_chat_services(account) == [Listed(x, f"Chat {x}") for x in sids("IS", count)]
-    assert list_twiml_apps(account) == [Listed(x, f"App {x}") for x in sids("AP", count)]
+    assert listed(ChatService, account) == [Listed(x, f"Chat {x}") for x in sids("IS", count)]
+    assert listed(TwiMLApp, account) == [Listed(x, f"App {x}") for x in sids("AP", count)]
     assert (twilio.hosts.count(CONVERSATIONS), twilio.hosts.count(API)) == pages
     assert {request.query["PageSize"] for request in twilio.requests} == {"100", "1000"}
 
@@ -766,8 +776,8 @@ def test_all_pages_are_listed(
 def test_a_listing_starts_where_it_should(
     twilio: TwilioServer, known: Key, account: Account
 ) -> None:
-    list_chat_services(account)
-    list_twiml_apps(account)
+    listed(ChatService, account)
+    listed(TwiMLApp, account)
     assert [(request.host, request.path) for request in twilio.requests] == [
         (CONVERSATIONS, "/v1/Services"),
         (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications.json"),
@@ -778,7 +788,7 @@ def test_what_has_no_name_is_listed_with_an_empty_one(
     twilio: TwilioServer, known: Key, account: Account
 ) -> None:
     twilio.services = {sid("IS"): (sid("AC"), None), sid("IS", "1"): (sid("AC"), "a\x00\ud800b")}
-    assert list_chat_services(account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
 
 
 def item(prefix: str = "IS", **fields: Any) -> dict[str, Any]:
@@ -791,7 +801,7 @@ def test_what_moves_to_the_next_page_meanwhile_is_listed_once(
     url = f"https://{CONVERSATIONS}/v1/Services?Page=1"
     twilio.services[sid("IS")] = (sid("AC"), "x")
     twilio.fail(body={SERVICES: [item()], "meta": {"next_page_url": url}}, times=1)
-    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), "x")]
     assert len(twilio.requests) == 2
 
 
@@ -802,7 +812,7 @@ def test_what_belongs_to_another_account_is_not_listed(
     theirs = sid("AC", "b")
     twilio.fail(body={name: [item(), item(sid=sid("IS", "1"), account_sid=theirs)]})
     with pytest.raises(ListingFailed, match=f"key belongs to another account, {theirs}"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
 
 
 NOT_UNDERSTOOD = "Twilio's list could not be understood."
@@ -845,7 +855,7 @@ def test_a_listing_that_fails_says_why(
 ) -> None:
     twilio.fail(**fault)
     with pytest.raises(ListingFailed) as caught:
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert caught.value.message == message
 
 
@@ -858,7 +868,7 @@ def test_a_later_page_that_fails_fails_the_listing(
     twilio.fail(body=body, times=1)
     twilio.keys.clear()
     with pytest.raises(ListingFailed, match="20003"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
 
 
 @pytest.mark.parametrize("name", LISTINGS)
@@ -867,7 +877,7 @@ def test_a_chain_of_pages_that_does_not_end_is_given_up(
 ) -> None:
     twilio.is_endless = True
     with pytest.raises(ListingFailed, match="does not end; nothing was taken from it"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 100
 
 
@@ -878,7 +888,7 @@ def test_a_chain_of_pages_that_bites_its_tail_is_given_up(
     path = "/v1/Services?Page=1"
     twilio.fail(body={name: [], "next_page_uri": path, "meta": {"next_page_url": path}})
     with pytest.raises(ListingFailed, match="does not end"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 2
 
 
@@ -902,7 +912,7 @@ def test_a_next_page_at_another_address_is_not_asked(
 ) -> None:
     twilio.fail(body={name: [], "next_page_uri": address, "meta": {"next_page_url": address}})
     with pytest.raises(ListingFailed, match="goes on at an unknown address; it was not asked"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 1
 
 
@@ -913,7 +923,7 @@ def test_what_is_no_address_of_a_next_page_ends_the_list(
     end: dict[str, Any], twilio: TwilioServer, known: Key, account: Account
 ) -> None:
     twilio.fail(body={SERVICES: [item()], **end})
-    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), "x")]
 
 
 # The secret
@@ -930,7 +940,7 @@ def everything(twilio: TwilioServer, api_key: APIKey, service: Any) -> Iterator[
             yield repr(verify_key(api_key))
             yield repr(verify_resource(service))
             try:
-                yield repr(list_chat_services(service.account))
+                yield repr(listed(ChatService, service.account))
             except ListingFailed as failure:
                 yield error_report(failure)
 

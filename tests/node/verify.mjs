@@ -14,6 +14,7 @@ const GRANTS = {
   chat: AccessToken.ChatGrant,
   voice: AccessToken.VoiceGrant,
   data_sync: AccessToken.SyncGrant,
+  task_router: AccessToken.TaskRouterGrant,
 };
 
 const asked = JSON.parse(await text(process.stdin));
@@ -35,4 +36,11 @@ const verify = (token) => {
   });
   return { header, payload };
 };
-console.log(JSON.stringify({ ours: verify(asked.token), theirs: verify(theirs.toJwt()) }));
+const jwtOfTheirs = theirs.toJwt();
+console.log(
+  JSON.stringify({
+    ours: verify(asked.token),
+    theirs: verify(jwtOfTheirs),
+    theirLength: jwtOfTheirs.length,
+  }),
+);

@@ -227,5 +227,5 @@ class CheckedAdmin(CredentialAdmin):
 
 
 def default_account() -> dict[str, object]:
-    account = Account.objects.filter(is_default=True).first()
+    account = Account.objects.default()
     return {} if account is None else {"account": account.pk}

@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Manager
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.defaults import WithDefault
 from twilio_tokens.exceptions import SecretUnavailable
 from twilio_tokens.fields import SealedFormField
-from twilio_tokens.models import APIKey, Outcome
+from twilio_tokens.models import APIKey, Outcome, Resource
 from twilio_tokens.verification import Finding, Listed, verify_credentials, verify_key
 
 
@@ -123,7 +124,7 @@ class ImportForm(forms.Form):
     store = forms.BooleanField(label=_("Store"), required=False)
     name = forms.SlugField(label=_("Name"), required=False, max_length=50)
 
-    def __init__(self, *args: Any, instance: Any, listed: Listed, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, instance: Resource, listed: Listed, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance = instance
         self.listed = listed
@@ -151,11 +152,10 @@ class ImportForm(forms.Form):
         """As much of the name at Twilio as the database holds."""
         return listed.friendly_name[:255]
 
-    def save(self) -> Any:
-        """The first of an account becomes its default."""
+    def save(self) -> Resource:
+        """The first of those alike becomes the default."""
         row = self.instance
-        if row._state.adding:
-            of_account = type(row).objects.filter(account=row.account)
-            row.is_default = not of_account.filter(is_default=True).exists()
+        if row._state.adding and isinstance(row, WithDefault):
+            row.is_default = row.alike().default() is None
         row.save()
         return row

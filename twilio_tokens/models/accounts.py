@@ -70,14 +70,14 @@ class Account(WithDefault):
         self._refuse_to_leave_none(router.db_for_write(type(self), instance=self))
 
     def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
-        if self._state.adding and not self._alike(using).exists():
+        if self._state.adding and not self.alike(using).exists():
             self.is_default = True
         if names is None or "is_default" in names:
             self._refuse_to_leave_none(using)
         return super()._settle_default(using, names)
 
     def _refuse_to_leave_none(self, using: str) -> None:
-        if not self.is_default and self._alike(using).filter(pk=self.pk, is_default=True).exists():
+        if not self.is_default and self.alike(using).filter(pk=self.pk, is_default=True).exists():
             message = _(
                 "One account must be the default. Make another one the default instead; this one "
                 "then stops being it."

@@ -11,16 +11,15 @@ from django.db import models, router
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.management.terminal import TerminalCommand
-from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from twilio_tokens.models import Account, APIKey, Outcome, resource_kinds
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
-RESOURCES: tuple[Any, ...] = (ChatService, TwiMLApp, PushCredential)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
 
 class Command(TerminalCommand):
     help = (
-        "Asks Twilio whether every active API key, Chat service, TwiML app and push credential is "
+        "Asks Twilio whether every active API key, and every service, app and push credential is "
         "real. Exit status 0 only if all are."
     )
 
@@ -54,8 +53,8 @@ def _results() -> Iterator[dict[str, Any]]:
         yield _result(account, "not_configured", "It has no active API key.", account=account)
     for key in _rows(APIKey).filter(is_active=True).select_related("account"):
         yield _checked(key, verify_key)
-    for model in RESOURCES:
-        for resource in _rows(model).select_related("account"):
+    for model in resource_kinds():
+        for resource in [] if model.at_twilio is None else _rows(model).select_related("account"):
             yield _checked(resource, verify_resource)
 
 
