@@ -6,7 +6,14 @@ import secrets
 
 from django.db import transaction
 
-from twilio_tokens.models import Account, APIKey, ChatService, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 ACCOUNT_NAME = "Demo account (not real)"
 
@@ -37,6 +44,8 @@ def store() -> None:
             is_default=True,
             allow_incoming=True,
         ),
+        SyncService(account=account, name="documents", sid=_made_up_sid("IS"), is_default=True),
+        Workspace(account=account, name="support", sid=_made_up_sid("WS"), is_default=True),
     ):
         row.full_clean()
         row.save()

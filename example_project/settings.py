@@ -166,6 +166,7 @@ TWILIO_TOKENS_ENCRYPTION_KEYS = env.list("TWILIO_TOKENS_ENCRYPTION_KEYS", defaul
 TWILIO_TOKENS_IDENTITY = env.str(
     "TWILIO_TOKENS_IDENTITY", default="twilio_tokens.identity.username"
 )
+TWILIO_TOKENS_WORKER = "example_project.workers.worker"
 TWILIO_TOKENS_MAX_TTL = env.int("TWILIO_TOKENS_MAX_TTL", default=86_400)
 TWILIO_TOKENS_ROOM_REQUIRED = env.bool("TWILIO_TOKENS_ROOM_REQUIRED", default=False)
 TWILIO_TOKENS_THROTTLE_RATE = env.str("TWILIO_TOKENS_THROTTLE_RATE", default="60/min") or None

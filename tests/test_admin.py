@@ -26,38 +26,16 @@ from twilio_tokens.models import (
     IssuedToken,
     PushCredential,
     Region,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 from .conftest import decoded, new_secret, sid
+from .console import PREFIXES, errors, filled, url
 
-PREFIXES = {Account: "AC", APIKey: "SK", ChatService: "IS", TwiMLApp: "AP", PushCredential: "CR"}
 EDITABLE = pytest.mark.parametrize("model", PREFIXES)
-WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp])
-
-
-def url(model: Any, page: str, *args: Any) -> str:
-    return reverse(f"admin:twilio_tokens_{model._meta.model_name}_{page}", args=args)
-
-
-def filled(model: Any, **values: Any) -> dict[str, Any]:
-    """What an operator posts to add a row. Its account is the one that is there."""
-    data = {"name": "new", "sid": sid(PREFIXES[model], "1")}
-    if model is Account:
-        data["is_default"] = "on"
-    else:
-        data["account"] = Account.objects.values_list("pk", flat=True).first()
-    if model is APIKey:
-        data |= {"region": "us1", "secret": new_secret(), "is_active": "on"}
-    if model is PushCredential:
-        data["platform"] = "fcm"
-    return data | values
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    """The messages beside the fields of the form that is shown again."""
-    assert response.status_code == 200
-    return response.context["adminform"].form.errors
+WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp, SyncService, Workspace])
 
 
 def ciphertext(key: APIKey) -> str:
@@ -80,16 +58,6 @@ def issue(user: User, count: int) -> None:
         )
         for number in range(count)
     )
-
-
-@pytest.fixture
-def every_row(
-    api_key: APIKey,
-    chat_service: ChatService,
-    twiml_app: TwiMLApp,
-    push_credential: PushCredential,
-) -> None:
-    """One row of each model that operators edit."""
 
 
 @EDITABLE

@@ -16,7 +16,7 @@ from django.test import Client
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential
 
 from .conftest import add_key, disconnect, new_secret, sid
-from .test_admin import filled, url
+from .console import filled, url
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -26,8 +26,9 @@ from django.utils import timezone
 from twilio_tokens.admin import audit_export, audit_list
 from twilio_tokens.models import APIKey, IssuedToken
 
-from .test_admin_tokens import LIST, record, staff
-from .test_servers import Site
+from .console import AUDIT_LIST, staff
+from .issued import record
+from .servers.site import Site
 
 
 def form(rows: list[IssuedToken], **data: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def lines(body: bytes) -> list[dict[str, str]]:
 
 
 def exported(client: Client, rows: list[IssuedToken], **data: str) -> list[dict[str, str]]:
-    response = client.post(reverse(LIST), form(rows, **data))
+    response = client.post(reverse(AUDIT_LIST), form(rows, **data))
     assert response.streaming
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert re.fullmatch(
@@ -111,7 +112,7 @@ def test_no_cell_ends_where_other_spreadsheets_expect_it(
 ) -> None:
     """German ones separate cells by semicolons."""
     row = record(identity='a;=SUM(A1);"b"')
-    response = admin_client.post(reverse(LIST), form([row]))
+    response = admin_client.post(reverse(AUDIT_LIST), form([row]))
     body = b"".join(response).decode()  # type: ignore[call-overload]
     assert '"a;=SUM(A1);""b""",' in body
 
@@ -125,7 +126,7 @@ def test_a_user_whose_name_fails_breaks_neither_list_nor_export(
     monkeypatch.setattr(User, "__str__", fail)
     row = record(user=user, issued_by=user)
     query = f"?user__id__exact={user.pk}"
-    assert ">anna</a>" in admin_client.get(reverse(LIST) + query).content.decode()
+    assert ">anna</a>" in admin_client.get(reverse(AUDIT_LIST) + query).content.decode()
     [line] = exported(admin_client, [row])
     assert (line["user"], line["issued_by"]) == ("anna", "anna")
 
@@ -162,7 +163,7 @@ def test_an_export_that_breaks_off_says_so_in_its_last_line(
     api_key: APIKey, admin_client: Client, small_chunks: None, caplog: Any, request: Any
 ) -> None:
     rows = [record() for _ in range(4)]
-    response = admin_client.post(reverse(LIST), form(rows))
+    response = admin_client.post(reverse(AUDIT_LIST), form(rows))
     request.getfixturevalue("failing_database")
     found = lines(b"".join(response))  # type: ignore[call-overload]
     assert [line["jti"] for line in found] == [
@@ -190,7 +191,7 @@ def test_under_asgi_chunks_are_sent_as_they_are_made(
 
     @async_to_sync
     async def chunks() -> list[bytes]:
-        response = await client.post(reverse(LIST), form(rows))
+        response = await client.post(reverse(AUDIT_LIST), form(rows))
         return [chunk async for chunk in response]  # type: ignore[attr-defined]
 
     received = chunks()

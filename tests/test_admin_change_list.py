@@ -10,9 +10,7 @@ from django.test import Client
 from twilio_tokens.admin.keys import APIKeyAdmin
 from twilio_tokens.models import Account, APIKey, ChatService
 
-from .test_admin import every_row, filled, url
-
-__all__ = ["every_row"]
+from .console import filled, url
 
 HUGE = "9" * 20
 IMPOSSIBLE = (HUGE, "abc", "\0", "😀", "")

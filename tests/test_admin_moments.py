@@ -22,7 +22,7 @@ from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, IssuedToken, Outcome
 
 from .conftest import add_key, sid
-from .test_admin_tokens import record, signed
+from .issued import record, signed
 
 NOON = datetime(2026, 3, 1, 12, 0, 7, tzinfo=timezone.utc)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from html import unescape
@@ -15,7 +14,7 @@ import jwt
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group, Permission, User, UserManager
+from django.contrib.auth.models import Group, User, UserManager
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, connection, transaction
@@ -26,9 +25,9 @@ from django.utils.formats import date_format
 from django.utils.log import AdminEmailHandler
 from twilio.jwt.access_token.grants import VideoGrant
 
-from twilio_tokens import grants, issuing
+from twilio_tokens import issuing
 from twilio_tokens.admin import audit_list
-from twilio_tokens.grants import Grant, Video, register
+from twilio_tokens.grants import Grant, Video, base, register
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import (
     APIKey,
@@ -40,21 +39,12 @@ from twilio_tokens.models import (
 )
 
 from .conftest import add_key, decoded, new_secret, sid
+from .console import AUDIT_LIST, staff
+from .issued import record, signed
 
-LIST = "admin:twilio_tokens_issuedtoken_changelist"
 TEST = "admin:twilio_tokens_issuedtoken_test"
 DECODE = "admin:twilio_tokens_issuedtoken_decode"
 UTC = timezone.utc
-
-
-def staff(*permissions: str) -> Client:
-    """A member of staff with these permissions, signed in."""
-    user = User.objects.create_user("staff", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def text(response: Any) -> str:
@@ -64,21 +54,8 @@ def text(response: Any) -> str:
     return re.sub(r"\s+", " ", visible)
 
 
-def record(**values: Any) -> IssuedToken:
-    now = datetime.now(UTC)
-    fields = {
-        "jti": f"jti-{IssuedToken.objects.count()}",
-        "identity": "anna",
-        "api_key": APIKey.objects.earliest("created_at"),
-        "grants": {"video": {}},
-        "issued_at": now,
-        "expires_at": now + timedelta(hours=1),
-    }
-    return IssuedToken.objects.create(**fields | values)
-
-
 def listed(client: Client, query: str = "") -> list[IssuedToken]:
-    return list(client.get(f"{reverse(LIST)}?{query}").context["cl"].result_list)
+    return list(client.get(f"{reverse(AUDIT_LIST)}?{query}").context["cl"].result_list)
 
 
 def errors(response: Any) -> dict[str, list[str]]:
@@ -110,7 +87,7 @@ def token_of(response: Any) -> str:
 @pytest.mark.django_db
 def test_each_page_is_for_those_who_may(permissions: list[str], statuses: list[int]) -> None:
     client = staff(*permissions)
-    pages = [reverse(name) for name in (LIST, TEST, DECODE)]
+    pages = [reverse(name) for name in (AUDIT_LIST, TEST, DECODE)]
     assert [client.get(page).status_code for page in pages] == statuses
     assert [client.post(page, {"token": "x"}).status_code for page in pages] == statuses
 
@@ -127,7 +104,7 @@ def test_who_is_not_staff_is_asked_to_sign_in(page: str, client: Client, user: U
 @pytest.mark.django_db
 def test_the_list_links_to_the_pages_that_may_be_used(may_issue: bool) -> None:
     client = staff("view_issuedtoken", *(["issue_test_token"] if may_issue else []))
-    page = client.get(reverse(LIST)).content.decode()
+    page = client.get(reverse(AUDIT_LIST)).content.decode()
     assert (reverse(TEST) in page) is may_issue
     assert reverse(DECODE) in page
 
@@ -135,7 +112,7 @@ def test_the_list_links_to_the_pages_that_may_be_used(may_issue: bool) -> None:
 @pytest.mark.django_db
 def test_who_may_only_issue_is_not_sent_to_the_list() -> None:
     page = staff("issue_test_token").get(reverse(TEST)).content.decode()
-    assert reverse(LIST) not in page
+    assert reverse(AUDIT_LIST) not in page
 
 
 @pytest.mark.parametrize("may_follow", [True, False])
@@ -262,8 +239,8 @@ def test_an_address_that_says_nonsense_leads_back_to_the_list(
     query: str, three: dict[str, IssuedToken], admin_client: Client, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(admin.site.get_model_admin(IssuedToken), "list_per_page", 1)
-    response = admin_client.get(f"{reverse(LIST)}?{query}")
-    assert (response.status_code, response.url) == (302, f"{reverse(LIST)}?e=1")
+    response = admin_client.get(f"{reverse(AUDIT_LIST)}?{query}")
+    assert (response.status_code, response.url) == (302, f"{reverse(AUDIT_LIST)}?e=1")
 
 
 @pytest.mark.parametrize(
@@ -303,21 +280,21 @@ def test_an_odd_address_breaks_nothing(
 ) -> None:
     for _ in range(number):
         record()
-    response = admin_client.get(f"{reverse(LIST)}?{query}", follow=True)
+    response = admin_client.get(f"{reverse(AUDIT_LIST)}?{query}", follow=True)
     assert response.status_code in (200, 400)  # 400 is Django's, to a lookup that no filter has
 
 
 def test_a_click_on_a_user_or_key_filters_by_it(
     three: dict[str, IssuedToken], admin_client: Client
 ) -> None:
-    page = admin_client.get(reverse(LIST))
+    page = admin_client.get(reverse(AUDIT_LIST))
     assert "By user" not in text(page)
     user = three["berta"].user
     assert f'<a href="?user__id__exact={user.pk}">berta</a>' in page.content.decode()
     key = three["old"].api_key
     assert f'<a href="?api_key__id__exact={key.pk}">{key.name}</a>' in page.content.decode()
 
-    page = admin_client.get(f"{reverse(LIST)}?user__id__exact={user.pk}")
+    page = admin_client.get(f"{reverse(AUDIT_LIST)}?user__id__exact={user.pk}")
     assert "By user All berta" in text(page)
 
 
@@ -326,17 +303,17 @@ def test_of_many_keys_the_newest_and_the_chosen_stand_beside_the_list(
 ) -> None:
     monkeypatch.setattr(audit_list, "LISTED_KEYS", 2)
     newer = [add_key(api_key.account, name=name) for name in ("second", "third")]
-    page = text(admin_client.get(reverse(LIST)))
+    page = text(admin_client.get(reverse(AUDIT_LIST)))
     assert f"All third (…{newer[1].sid[-6:]}) second (…{newer[0].sid[-6:]}) ↓" in page.replace(
         "By issued", "↓"
     )
-    page = text(admin_client.get(f"{reverse(LIST)}?api_key__id__exact={api_key.pk}"))
+    page = text(admin_client.get(f"{reverse(AUDIT_LIST)}?api_key__id__exact={api_key.pk}"))
     assert f"{api_key.name} (…{api_key.sid[-6:]})" in page
 
 
 def test_a_token_of_nobody_is_listed(api_key: APIKey, admin_client: Client) -> None:
     record()
-    page = admin_client.get(reverse(LIST)).content.decode()
+    page = admin_client.get(reverse(AUDIT_LIST)).content.decode()
     assert 'field-user_in_list">-<' in page
 
 
@@ -345,7 +322,7 @@ def test_a_token_of_nobody_is_listed(api_key: APIKey, admin_client: Client) -> N
 
 def dates(client: Client, query: str = "") -> tuple[str, list[str]]:
     """The way back, and the choices."""
-    shown = client.get(f"{reverse(LIST)}?{query}").context["cl"].dates
+    shown = client.get(f"{reverse(AUDIT_LIST)}?{query}").context["cl"].dates
     return (shown["back"] or {"title": ""})["title"], [each["title"] for each in shown["choices"]]
 
 
@@ -362,7 +339,9 @@ def test_dates_lead_from_years_to_days(api_key: APIKey, admin_client: Client) ->
     assert days[-1] == "November 30"
     query = "issued_at__year=2024&issued_at__month=2&issued_at__day=20"
     assert dates(admin_client, query) == ("February 2024", ["February 20"])
-    link = admin_client.get(f"{reverse(LIST)}?state=expired").context["cl"].dates["choices"][0]
+    link = (
+        admin_client.get(f"{reverse(AUDIT_LIST)}?state=expired").context["cl"].dates["choices"][0]
+    )
     assert link["link"] == "?issued_at__year=2023&state=expired"
 
 
@@ -387,7 +366,7 @@ def test_dates_begin_where_there_is_a_choice(
 
 @pytest.mark.django_db
 def test_an_empty_list_offers_no_dates(admin_client: Client) -> None:
-    assert "Filter by issued" not in text(admin_client.get(reverse(LIST)))
+    assert "Filter by issued" not in text(admin_client.get(reverse(AUDIT_LIST)))
 
 
 # A million rows
@@ -399,11 +378,11 @@ def test_nothing_is_counted_beyond_the_longest_list(
     monkeypatch.setattr(audit_list, "LONGEST_LIST", 2)
     for _ in range(2):
         record()
-    assert "2 issued tokens" in text(page := admin_client.get(reverse(LIST)))
+    assert "2 issued tokens" in text(page := admin_client.get(reverse(AUDIT_LIST)))
     assert "twilio-capped" not in page.content.decode()
     record()
     with CaptureQueriesContext(connection) as captured:
-        page = admin_client.get(reverse(LIST))
+        page = admin_client.get(reverse(AUDIT_LIST))
     counts = [each["sql"] for each in captured if "COUNT(" in each["sql"]]
     assert counts
     assert all("LIMIT 3" in sql for sql in counts)
@@ -417,11 +396,11 @@ def test_a_longer_list_and_more_keys_cost_no_more_queries(
 ) -> None:
     record(user=user)
     with CaptureQueriesContext(connection) as captured:
-        admin_client.get(reverse(LIST))
+        admin_client.get(reverse(AUDIT_LIST))
     for number in range(10):
         record(user=User.objects.create_user(f"{number}"), api_key=add_key(api_key.account))
     with django_assert_num_queries(len(captured)):
-        admin_client.get(reverse(LIST))
+        admin_client.get(reverse(AUDIT_LIST))
 
 
 # A test token
@@ -546,7 +525,7 @@ def test_a_product_of_the_sites_own_is_issued_too(tester: Client, api_key: APIKe
 def test_a_grant_of_the_sites_own_has_fields_of_each_type(
     tester: Client, api_key: APIKey, secret: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(grants, "_registry", {})
+    monkeypatch.setattr(base, "_registry", {})
 
     @register
     @dataclass(frozen=True)
@@ -726,13 +705,6 @@ def decode(client: Client, token: str) -> Any:
     return client.post(reverse(DECODE), {"token": token})
 
 
-def signed(claims: dict[str, Any]) -> str:
-    """By somebody else, who may claim anything."""
-    header = {"alg": "HS256", "typ": "JWT", "cty": "twilio-fpa;v=1"}
-    parts = [json.dumps(part).encode() for part in (header, claims)]
-    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, b"nonsense"))
-
-
 @pytest.mark.parametrize("may_follow", [True, False])
 def test_a_good_token_is_told_apart(may_follow: bool, api_key: APIKey, user: User) -> None:
     issued = issue_access_token(user=user, grants=[Video(room="Daily")])
@@ -900,7 +872,7 @@ def test_no_page_has_inline_scripts_or_styles(api_key: APIKey, tester: Client, u
         tester.post(reverse(TEST), filled(video="")),
         tester.get(reverse(DECODE)),
         decode(tester, issued.token),
-        tester.get(reverse(LIST)),
+        tester.get(reverse(AUDIT_LIST)),
     ]
     for page in pages:
         content = page.content.decode()

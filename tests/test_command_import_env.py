@@ -16,11 +16,20 @@ from django.db.models import Case, When
 from django.db.models.signals import pre_save
 from django.test import override_settings
 
+from tests.site.models import Stage
 from twilio_tokens.crypto import generate_key, matches
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.management.variables import PREFIX, PURPOSES
-from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 from . import twilio_server
 from .conftest import NoReplica, add_key, decoded, error_report, new_secret, sid
@@ -269,6 +278,7 @@ def test_a_key_that_is_not_active_stays_so_and_is_told_of(
 
 ACCOUNT, KEY, SECRET = sid("AC"), sid("SK"), new_secret()
 SERVICE, APP = {"chat": sid("IS")}, {"app": sid("AP")}
+SYNC, WORKSPACE = {"sync": sid("IS", "3")}, {"workspace": sid("WS")}
 APN, FCM = {"apn": sid("CR")}, {"fcm": sid("CR", "1")}
 TWILIO_KEY = {
     "TWILIO_ACCOUNT_SID": ACCOUNT,
@@ -328,8 +338,25 @@ SAMPLES: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
     "conversations functions": (BARE_KEY_SID | {"TWILIO_SERVICE_SID": sid("IS")}, SERVICE, []),
     "TaskRouter": (
         TWILIO_KEY | {"TWILIO_WORKSPACE_SID": sid("WS"), "TWILIO_AUTH_TOKEN": "f" * 32},
-        {},
-        ["TWILIO_AUTH_TOKEN", "TWILIO_WORKSPACE_SID"],
+        WORKSPACE,
+        ["TWILIO_AUTH_TOKEN"],
+    ),
+    "TaskRouter functions": (
+        BARE_KEY_SID | {"TWILIO_TASKROUTER_WORKSPACE_SID": sid("WS")},
+        WORKSPACE,
+        [],
+    ),
+    "TaskRouter without prefix": (BARE_KEY_SID | {"WORKSPACE_SID": sid("WS")}, WORKSPACE, []),
+    "Sync": (TWILIO_KEY | {"TWILIO_SYNC_SERVICE_SID": sid("IS", "3")}, SYNC, []),
+    "Sync without prefix": (
+        BARE_KEY | {"SYNC_SERVICE_SID": sid("IS", "3"), "SERVICE_SID": sid("IS")},
+        SYNC | SERVICE,
+        [],
+    ),
+    "a product of the site's own": (
+        TWILIO_KEY | {"TWILIO_STAGE_SID": sid("VL")},
+        {"stage": sid("VL")},
+        [],
     ),
     "another service's key": (
         TWILIO_KEY | {"API_KEY": "sk-abc", "API_SECRET": new_secret(), "APP_SID": "shop"},
@@ -362,6 +389,15 @@ SAMPLES: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
 }
 
 
+KINDS: dict[Any, str] = {
+    ChatService: "chat",
+    TwiMLApp: "app",
+    SyncService: "sync",
+    Workspace: "workspace",
+    Stage: "stage",
+}
+
+
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_environments_of_twilios_samples_are_imported(name: str, run: Any) -> None:
     environment, resources, left_alone = SAMPLES[name]
@@ -371,10 +407,10 @@ def test_the_environments_of_twilios_samples_are_imported(name: str, run: Any) -
     assert matches(key.secret, SECRET, row=key.id, sid=key.sid)
     stored = {
         name: row.sid
-        for model, name in ((ChatService, "chat"), (TwiMLApp, "app"))
+        for model, name in KINDS.items()
         for row in model.objects.filter(name="default", is_default=True)
     }
-    stored |= {row.name: row.sid for row in PushCredential.objects.all()}
+    stored |= {row.name: row.sid for row in PushCredential.objects.filter(is_default=True)}
     assert stored == resources
     assert all(each.name == each.platform for each in PushCredential.objects.all())
     told = [line.removeprefix("left alone: ") for line in printed if "left alone: " in line]

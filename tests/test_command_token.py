@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +9,20 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
+from twilio.jwt.access_token.grants import PlaybackGrant
 
+from tests.site.models import Stage
+from twilio_tokens.grants import Grant, WorkerGrant, base
 from twilio_tokens.management.commands import twilio_token
-from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    IssuedToken,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 from .conftest import decoded, sid
 
@@ -65,6 +77,55 @@ def test_a_product_without_a_name_takes_the_default(
     grants = decoded(run("anna", "--chat", "--voice").out.strip(), secret)["grants"]
     assert grants["chat"]["service_sid"] == sid("IS")
     assert grants["voice"]["outgoing"]["application_sid"] == sid("AP")
+
+
+def test_every_product_is_an_option_also_one_of_the_sites_own(
+    run: Any, api_key: APIKey, account: Account, user: User, secret: str, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_WORKER = lambda user, workspace: WorkerGrant(sid("WK"))
+    for model, prefix in ((SyncService, "IS"), (Workspace, "WS"), (Stage, "VL")):
+        model.objects.create(account=account, name="main", sid=sid(prefix), is_default=True)
+    expected = {
+        "identity": "anna",
+        "data_sync": {"service_sid": sid("IS")},
+        "task_router": {
+            "workspace_sid": sid("WS"),
+            "worker_sid": sid("WK"),
+            "role": "worker",
+        },
+        "player": {"stage": sid("VL")},
+    }
+    for arguments in (
+        ["--sync", "--taskrouter", "--live"],
+        ["--sync", "main", "--taskrouter", "main", "--live", "main"],
+    ):
+        assert decoded(run("anna", *arguments).out.strip(), secret)["grants"] == expected
+
+
+@dataclass(frozen=True)
+class WhiteBoard(Grant):
+    product = "white_board"
+
+    def to_twilio(self, user: Any, resources: Any) -> PlaybackGrant:
+        return PlaybackGrant({})
+
+
+@dataclass(frozen=True)
+class CountedBoard(WhiteBoard):
+    product = "counted_board"
+
+    seats: int | None = None
+
+
+def test_a_product_without_a_text_to_ask_for_is_a_switch(
+    run: Any, api_key: APIKey, user: User, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        base, "_registry", {each.product: each for each in (WhiteBoard, CountedBoard)}
+    )
+    for option in ("--white-board", "--counted-board"):
+        grants = decoded(run("anna", option).out.strip(), secret)["grants"]
+        assert grants == {"identity": "anna", "player": {}}
 
 
 def test_json_is_what_the_http_api_answers(

@@ -312,6 +312,13 @@ def test_a_product_made_of_another_keeps_its_key_in_the_token() -> None:
 
 
 @pytest.mark.usefixtures("_no_product_stays")
+def test_what_stands_in_a_token_belongs_to_the_first_product_of_that_key() -> None:
+    register(Meeting)
+    in_token = {"identity": "anna", "video": {"room": "a"}, "data_sync": {}, "unknown": {}}
+    assert list(grants.products_in(in_token)) == [(Video, {"room": "a"}), (Sync, {})]
+
+
+@pytest.mark.usefixtures("_no_product_stays")
 @pytest.mark.parametrize(
     ("grant", "problem"),
     [

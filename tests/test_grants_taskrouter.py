@@ -100,9 +100,9 @@ UNUSABLE = {
         lambda *_: SimpleNamespace(sid=sid("WK")),
         503,
         "not_configured",
-        "role: this should be one of worker, supervisor",
+        "should return a WorkerGrant",
     ),
-    "an async function": (without_await, 503, "not_configured", "worker_sid: "),
+    "an async function": (without_await, 503, "not_configured", "should return a WorkerGrant"),
 }
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pprint import pformat
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    NotConfigured,
     PermissionDenied,
     SecretUnavailable,
     Unavailable,
@@ -492,6 +493,24 @@ def test_of_two_products_with_one_grant_at_twilio_none_is_dropped_in_silence(
     assert issue(user, Meeting("b")).grants == {"video": {"room": "b"}}
     with pytest.raises(InvalidGrant, match="share a grant at Twilio"):
         issue(user, Video("a"), Meeting("b"))
+
+
+@dataclass(frozen=True)
+class Naive(Video):
+    product = "naive"
+
+    def authorize(self, user: Any, resources: Any) -> datetime:
+        return datetime(2100, 1, 1)  # noqa: DTZ001
+
+
+@pytest.mark.usefixtures("_no_product_stays")
+def test_the_end_of_a_permission_needs_a_time_zone(
+    api_key: APIKey, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    register(Naive)
+    with pytest.raises(NotConfigured):
+        issue(user, Naive())
+    assert "without a time zone" in caplog.text
 
 
 # For async code

@@ -4,21 +4,33 @@ import logging
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
+from twilio.rest import Client
 
+from tests.site.models import InvitedService, Stage
 from twilio_tokens import twilio_api, verification
 from twilio_tokens.credentials import Credentials
 from twilio_tokens.crypto import load_key_ring, seal
 from twilio_tokens.exceptions import ListingFailed, NotConfigured, SecretUnavailable
-from twilio_tokens.models import Account, APIKey, ChatService, Outcome, PushCredential, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    Outcome,
+    PushCredential,
+    Resource,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 from twilio_tokens.verification import (
     Finding,
     Listed,
-    list_chat_services,
-    list_twiml_apps,
+    list_resources,
     verify_credentials,
     verify_key,
     verify_resource,
@@ -26,7 +38,19 @@ from twilio_tokens.verification import (
 
 from . import twilio_server
 from .conftest import add_key, error_report, new_secret, sid
-from .twilio_server import API, AU1, CONVERSATIONS, IE1, JP1, HttpClient, Key, TwilioServer, error
+from .twilio_server import (
+    API,
+    AU1,
+    CONVERSATIONS,
+    IE1,
+    JP1,
+    SYNC,
+    TASKROUTER,
+    HttpClient,
+    Key,
+    TwilioServer,
+    error,
+)
 
 HTML = "<!doctype html><title>Welcome to the Café WLAN</title>"
 
@@ -46,6 +70,11 @@ def known(twilio: TwilioServer, api_key: APIKey, secret: str) -> Key:
 
 def sids(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{number:032x}" for number in range(count)]
+
+
+def listed(model: type[Resource], account: Account) -> list[Listed]:
+    found, _failed = list_resources(account, [model])
+    return found[model]
 
 
 # Keys
@@ -342,7 +371,11 @@ class NoClient:
             "Twilio could not be reached: TWILIO_TOKENS_HTTP_CLIENT should be a callable or a "
             "dotted path to one.",
         ),
-        (lambda: 1 / 0, "Twilio could not be reached: ZeroDivisionError."),
+        (
+            lambda: 1 / 0,
+            "Twilio could not be reached: The function in TWILIO_TOKENS_HTTP_CLIENT raised "
+            "ZeroDivisionError.",
+        ),
         (NoClient, "Twilio could not be reached: AttributeError."),
     ],
 )
@@ -420,7 +453,7 @@ def test_a_server_that_takes_its_time_does_not_hold_a_check_for_longer_than_it_m
     for ask in (
         lambda: verify_key(api_key).message,
         lambda: verify_resource(chat_service).message,
-        lambda: failure_of(list_chat_services, api_key.account),
+        lambda: failure_of(partial(listed, ChatService), api_key.account),
     ):
         before = time.monotonic()
         assert ask() == message
@@ -547,7 +580,7 @@ def test_region_and_edge_in_the_environment_do_not_divert_requests(
     monkeypatch.setenv("TWILIO_EDGE", "dublin")
     assert verify_key(api_key).outcome == Outcome.VERIFIED
     verify_resource(chat_service)
-    list_chat_services(chat_service.account)
+    listed(ChatService, chat_service.account)
     known.secret = new_secret()
     verify_key(api_key)
     assert twilio.hosts == [API, CONVERSATIONS, CONVERSATIONS, API, IE1, AU1, JP1, CONVERSATIONS]
@@ -573,12 +606,15 @@ def resources(
     chat_service: ChatService,
     twiml_app: TwiMLApp,
     push_credential: PushCredential,
+    make: Callable[..., Any],
 ) -> list[Any]:
     """One of each, and Twilio has them."""
-    twilio.services[chat_service.sid] = (sid("AC"), "Support “chat”")
-    twilio.apps[twiml_app.sid] = (sid("AC"), "Support “chat”")
-    twilio.credentials[push_credential.sid] = (sid("AC"), "Support “chat”", "apn")
-    return [chat_service, twiml_app, push_credential]
+    of_account = (sid("AC"), "Support “chat”")
+    twilio.services[sid("IS")] = twilio.sync_services[sid("IS")] = of_account
+    twilio.apps[sid("AP")] = twilio.workspaces[sid("WS")] = of_account
+    twilio.credentials[sid("CR")] = (*of_account, "apn", "False")
+    others = [make(SyncService, "0"), make(Workspace, "0")]
+    return [chat_service, twiml_app, push_credential, *others]
 
 
 def test_what_the_account_has_is_verified_with_its_name(
@@ -592,7 +628,28 @@ def test_what_the_account_has_is_verified_with_its_name(
         (CONVERSATIONS, f"/v1/Services/{sid('IS')}"),
         (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications/{sid('AP')}.json"),
         (CONVERSATIONS, f"/v1/Credentials/{sid('CR')}"),
+        (SYNC, f"/v1/Services/{sid('IS')}"),
+        (TASKROUTER, f"/v1/Workspaces/{sid('WS')}"),
     ]
+
+
+def test_a_kind_of_a_sites_own_is_checked_where_the_site_says(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    invited = InvitedService.objects.create(account=account, name="invited", sid=sid("IS"))
+    assert verify_resource(invited).code == 20404
+    twilio.services[sid("IS")] = (sid("AC"), "Invited")
+    assert verify_resource(invited).message == "Twilio knows it as “Invited”."
+    assert listed(InvitedService, account) == [Listed(sid("IS"), "Invited")]
+
+
+def test_without_an_address_twilio_is_not_asked(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    with pytest.raises(NotConfigured) as caught:
+        verify_resource(Stage(account=account, name="main", sid=sid("VL")))
+    assert caught.value.reason == "Where Twilio could be asked about a stage is not known."
+    assert twilio.requests == []
 
 
 def test_what_has_no_name_at_twilio_is_verified_with_its_sid(
@@ -603,11 +660,11 @@ def test_what_has_no_name_at_twilio_is_verified_with_its_sid(
 
 
 def test_what_the_account_has_not_is_refused(twilio: TwilioServer, resources: list[Any]) -> None:
-    for rows in (twilio.services, twilio.apps, twilio.credentials):
+    for rows in (twilio.services, twilio.apps, twilio.credentials, twilio.sync_services):
         rows.clear()
-    for resource, kind in zip(
-        resources, ["Chat service", "TwiML app", "push credential"], strict=True
-    ):
+    twilio.workspaces.clear()
+    kinds = ["Chat service", "TwiML app", "push credential", "Sync service", "TaskRouter workspace"]
+    for resource, kind in zip(resources, kinds, strict=True):
         assert verify_resource(resource) == Finding(
             Outcome.REFUSED,
             f"Account {sid('AC')} has no {kind} with this SID in region US1. Was it deleted, or "
@@ -624,19 +681,35 @@ def test_what_belongs_to_another_account_is_refused(
     theirs = known.account = sid("AC", "b")
     twilio.services[sid("IS")] = (theirs, "Theirs")
     twilio.credentials[sid("CR")] = (theirs, "Theirs", "apn")
-    service, app, credential = map(verify_resource, resources)
+    service, app, credential = map(verify_resource, resources[:3])
     message = f"This belongs to another account, {theirs}."
     assert service == credential == Finding(Outcome.REFUSED, message, field="account")
     assert (app.outcome, app.code, app.field) == (Outcome.REFUSED, 20003, "account")
 
 
-def test_a_push_credential_for_another_platform_is_refused(
+@pytest.mark.parametrize(
+    ("told", "field", "message"),
+    [
+        (("fcm", "False"), "platform", "At Twilio it has “platform: fcm”."),
+        (("windows", "False"), "platform", "At Twilio it has “platform: windows”."),
+        (("apn", "True"), "sandbox", "At Twilio it has “sandbox: yes”."),
+    ],
+)
+def test_a_push_credential_for_another_platform_or_sandbox_is_refused(
+    told: tuple[str, ...], field: str, message: str, twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.credentials[sid("CR")] = (sid("AC"), "Push", *told)
+    assert verify_resource(resources[2]) == Finding(Outcome.REFUSED, message, field=field)
+
+
+def test_a_push_credential_of_apples_sandbox_is_told_from_one_that_is_not(
     twilio: TwilioServer, resources: list[Any]
 ) -> None:
-    twilio.credentials[sid("CR")] = (sid("AC"), "Push", "fcm")
-    assert verify_resource(resources[2]) == Finding(
-        Outcome.REFUSED, "At Twilio this credential is for fcm.", field="platform"
-    )
+    credential = resources[2]
+    credential.sandbox = True
+    assert verify_resource(credential).message == "At Twilio it has “sandbox: no”."
+    twilio.credentials[sid("CR")] = (sid("AC"), "Push", "apn", "True")
+    assert verify_resource(credential).outcome == Outcome.VERIFIED
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -709,7 +782,7 @@ def test_a_secret_that_another_process_has_just_replaced_is_not_remembered(
     assert verify_resource(resources[0]).outcome == Outcome.VERIFIED
 
 
-ASK = [verify_resource, lambda row: list_chat_services(row.account)]
+ASK = [verify_resource, lambda row: listed(ChatService, row.account)]
 
 
 @pytest.mark.parametrize("ask", ASK)
@@ -742,10 +815,56 @@ def test_without_a_readable_secret_twilio_is_not_asked(
 
 SERVICES = "services"
 APPLICATIONS = "applications"
-LISTINGS: dict[str, Callable[[Account], list[Listed]]] = {
-    SERVICES: list_chat_services,
-    APPLICATIONS: list_twiml_apps,
+LISTINGS = {SERVICES: ChatService, APPLICATIONS: TwiMLApp}
+
+#: Where Twilio's own library finds each kind.
+LIBRARY: dict[Any, Callable[[Client], Any]] = {
+    ChatService: lambda client: client.conversations.v1.services,
+    TwiMLApp: lambda client: client.api.v2010.account.applications,
+    PushCredential: lambda client: client.conversations.v1.credentials,
+    SyncService: lambda client: client.sync.v1.services,
+    Workspace: lambda client: client.taskrouter.v1.workspaces,
 }
+
+
+@pytest.mark.parametrize("kind", LIBRARY)
+def test_each_kind_is_listed_and_checked_where_twilios_library_finds_it(
+    kind: Any, twilio: TwilioServer, resources: list[Any], secret: str, account: Account
+) -> None:
+    client = Client(sid("SK"), secret, sid("AC"), http_client=twilio.http_client())
+    resource = next(each for each in resources if type(each) is kind)
+    [theirs] = LIBRARY[kind](client).list()
+    assert LIBRARY[kind](client)(resource.sid).fetch().sid == theirs.sid
+    [ours] = listed(kind, account)
+    verify_resource(resource)
+    assert (ours.sid, ours.friendly_name) == (theirs.sid, theirs.friendly_name)
+    asked = [(request.host, request.path) for request in twilio.requests]
+    assert asked[:2] == asked[2:]
+
+
+def test_what_twilio_tells_of_a_push_credential_is_listed(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.credentials[sid("CR")] = (sid("AC"), "Development", "apn", "True")
+    twilio.credentials[sid("CR", "1")] = (sid("AC"), "Phones", "fcm", "False")
+    assert listed(PushCredential, account) == [
+        Listed(sid("CR"), "Development", {"platform": "apn", "sandbox": True}),
+        Listed(sid("CR", "1"), "Phones", {"platform": "fcm"}),
+    ]
+
+
+def test_what_one_product_does_not_tell_does_not_stop_the_others(
+    twilio: TwilioServer, resources: list[Any], account: Account
+) -> None:
+    twilio.fail(403, host=TASKROUTER)
+    found, failed = list_resources(account, [Workspace, SyncService])
+    assert found == {SyncService: [Listed(sid("IS"), "Support “chat”")]}
+    assert failed == {
+        Workspace: "Twilio refuses the account's API key. Check it. (Twilio's error 20403)"
+    }
+    twilio.fail(500)
+    with pytest.raises(ListingFailed, match="cannot answer at the moment"):
+        list_resources(account, [Workspace, SyncService])
 
 
 @pytest.mark.parametrize(
@@ -757,8 +876,8 @@ def test_all_pages_are_listed(
     twilio.services = {each: (sid("AC"), f"Chat {each}") for each in sids("IS", count)}
     twilio.apps = {each: (sid("AC"), f"App {each}") for each in sids("AP", count)}
     twilio.services[sid("IS", "f")] = twilio.apps[sid("AP", "f")] = (sid("AC", "b"), "Theirs")
-    assert list_chat_services(account) == [Listed(x, f"Chat {x}") for x in sids("IS", count)]
-    assert list_twiml_apps(account) == [Listed(x, f"App {x}") for x in sids("AP", count)]
+    assert listed(ChatService, account) == [Listed(x, f"Chat {x}") for x in sids("IS", count)]
+    assert listed(TwiMLApp, account) == [Listed(x, f"App {x}") for x in sids("AP", count)]
     assert (twilio.hosts.count(CONVERSATIONS), twilio.hosts.count(API)) == pages
     assert {request.query["PageSize"] for request in twilio.requests} == {"100", "1000"}
 
@@ -766,8 +885,8 @@ def test_all_pages_are_listed(
 def test_a_listing_starts_where_it_should(
     twilio: TwilioServer, known: Key, account: Account
 ) -> None:
-    list_chat_services(account)
-    list_twiml_apps(account)
+    listed(ChatService, account)
+    listed(TwiMLApp, account)
     assert [(request.host, request.path) for request in twilio.requests] == [
         (CONVERSATIONS, "/v1/Services"),
         (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications.json"),
@@ -778,7 +897,7 @@ def test_what_has_no_name_is_listed_with_an_empty_one(
     twilio: TwilioServer, known: Key, account: Account
 ) -> None:
     twilio.services = {sid("IS"): (sid("AC"), None), sid("IS", "1"): (sid("AC"), "a\x00\ud800b")}
-    assert list_chat_services(account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
 
 
 def item(prefix: str = "IS", **fields: Any) -> dict[str, Any]:
@@ -791,7 +910,7 @@ def test_what_moves_to_the_next_page_meanwhile_is_listed_once(
     url = f"https://{CONVERSATIONS}/v1/Services?Page=1"
     twilio.services[sid("IS")] = (sid("AC"), "x")
     twilio.fail(body={SERVICES: [item()], "meta": {"next_page_url": url}}, times=1)
-    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), "x")]
     assert len(twilio.requests) == 2
 
 
@@ -802,7 +921,7 @@ def test_what_belongs_to_another_account_is_not_listed(
     theirs = sid("AC", "b")
     twilio.fail(body={name: [item(), item(sid=sid("IS", "1"), account_sid=theirs)]})
     with pytest.raises(ListingFailed, match=f"key belongs to another account, {theirs}"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
 
 
 NOT_UNDERSTOOD = "Twilio's list could not be understood."
@@ -845,7 +964,7 @@ def test_a_listing_that_fails_says_why(
 ) -> None:
     twilio.fail(**fault)
     with pytest.raises(ListingFailed) as caught:
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert caught.value.message == message
 
 
@@ -858,7 +977,7 @@ def test_a_later_page_that_fails_fails_the_listing(
     twilio.fail(body=body, times=1)
     twilio.keys.clear()
     with pytest.raises(ListingFailed, match="20003"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
 
 
 @pytest.mark.parametrize("name", LISTINGS)
@@ -867,7 +986,7 @@ def test_a_chain_of_pages_that_does_not_end_is_given_up(
 ) -> None:
     twilio.is_endless = True
     with pytest.raises(ListingFailed, match="does not end; nothing was taken from it"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 100
 
 
@@ -878,7 +997,7 @@ def test_a_chain_of_pages_that_bites_its_tail_is_given_up(
     path = "/v1/Services?Page=1"
     twilio.fail(body={name: [], "next_page_uri": path, "meta": {"next_page_url": path}})
     with pytest.raises(ListingFailed, match="does not end"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 2
 
 
@@ -902,7 +1021,7 @@ def test_a_next_page_at_another_address_is_not_asked(
 ) -> None:
     twilio.fail(body={name: [], "next_page_uri": address, "meta": {"next_page_url": address}})
     with pytest.raises(ListingFailed, match="goes on at an unknown address; it was not asked"):
-        LISTINGS[name](account)
+        listed(LISTINGS[name], account)
     assert len(twilio.requests) == 1
 
 
@@ -913,7 +1032,7 @@ def test_what_is_no_address_of_a_next_page_ends_the_list(
     end: dict[str, Any], twilio: TwilioServer, known: Key, account: Account
 ) -> None:
     twilio.fail(body={SERVICES: [item()], **end})
-    assert list_chat_services(account) == [Listed(sid("IS"), "x")]
+    assert listed(ChatService, account) == [Listed(sid("IS"), "x")]
 
 
 # The secret
@@ -930,7 +1049,7 @@ def everything(twilio: TwilioServer, api_key: APIKey, service: Any) -> Iterator[
             yield repr(verify_key(api_key))
             yield repr(verify_resource(service))
             try:
-                yield repr(list_chat_services(service.account))
+                yield repr(listed(ChatService, service.account))
             except ListingFailed as failure:
                 yield error_report(failure)
 

@@ -27,7 +27,9 @@ IE1 = "api.dublin.ie1.twilio.com"
 AU1 = "api.sydney.au1.twilio.com"
 JP1 = "api.tokyo.jp1.twilio.com"
 
-REGIONS = {API: "us1", CONVERSATIONS: "us1", IE1: "ie1", AU1: "au1", JP1: "jp1"}
+SYNC = "sync.twilio.com"
+TASKROUTER = "taskrouter.twilio.com"
+REGIONS = {IE1: "ie1", AU1: "au1", JP1: "jp1"}  # all others are of us1
 
 #: The codes of Twilio's errors, by HTTP status.
 CODES = {400: 20001, 401: 20003, 403: 20403, 404: 20404, 429: 20429, 500: 20500, 503: 20503}
@@ -78,10 +80,12 @@ class TwilioServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.keys: dict[str, Key] = {}
-        #: SIDs of services, apps and push credentials, with account, friendly name and type.
+        #: By SID: account, friendly name and, of push credentials, type and perhaps sandbox.
         self.services: dict[str, tuple[str, str | None]] = {}
         self.apps: dict[str, tuple[str, str | None]] = {}
-        self.credentials: dict[str, tuple[str, str, str]] = {}
+        self.credentials: dict[str, tuple[str | None, ...]] = {}
+        self.sync_services: dict[str, tuple[str, str | None]] = {}
+        self.workspaces: dict[str, tuple[str, str | None]] = {}
         self.fault: Fault | None = None
         #: Every page names another next one.
         self.is_endless = False
@@ -206,8 +210,10 @@ def _answer(server: TwilioServer, request: Request) -> tuple[int, Any]:
         return 401, error(401)
     if key.refused_with:
         return key.refused_with, error(key.refused_with, 70051)
-    if request.host == CONVERSATIONS:
-        return _conversations(server, request, key)
+    if request.host == CONVERSATIONS and request.path == "/v1/Configuration":
+        return 200, _configuration(key)
+    if request.host in (CONVERSATIONS, SYNC, TASKROUTER):
+        return _of_v1(server, request, key)
     match = re.fullmatch(r"/2010-04-01/Accounts/(\w+)/Applications(?:/(\w+))?\.json", request.path)
     assert match, f"nobody should ask for {request}"
     account, app = match.groups()
@@ -230,56 +236,50 @@ def _key(server: TwilioServer, request: Request) -> Key | None:
         return None
     sid, _colon, secret = b64decode(credentials).decode().partition(":")
     key = server.keys.get(sid)
-    is_right = key and key.secret == secret and key.region == REGIONS.get(request.host)
+    is_right = key and key.secret == secret and key.region == REGIONS.get(request.host, "us1")
     return key if is_right else None
 
 
-def _conversations(server: TwilioServer, request: Request, key: Key) -> tuple[int, Any]:
-    # No account stands in the path: it is the key's.
-    if request.path == "/v1/Configuration":
-        return 200, {
-            "account_sid": key.account,
-            "default_chat_service_sid": None,
-            "default_messaging_service_sid": None,
-            "default_inactive_timer": None,
-            "default_closed_timer": None,
-            "url": f"https://{CONVERSATIONS}/v1/Configuration",
-            "links": {},
-        }
-    if request.path == "/v1/Services":
-        mine = [sid for sid, (owner, _name) in server.services.items() if owner == key.account]
-        return _page_of_v1(server, request, [_service(sid, server) for sid in mine])
-    _slash, _v1, kind, sid = request.path.split("/")
-    rows: dict[str, Any] = {"Services": server.services, "Credentials": server.credentials}[kind]
-    if sid not in rows or rows[sid][0] != key.account:
-        return 404, error(404)
-    return 200, {"Services": _service, "Credentials": _credential}[kind](sid, server)
-
-
-def _service(sid: str, server: TwilioServer) -> dict[str, Any]:
-    account, name = server.services[sid]
+def _configuration(key: Key) -> dict[str, Any]:
     return {
-        "sid": sid,
-        "account_sid": account,
-        "friendly_name": name,
-        "date_created": "2015-12-16T22:18:37Z",
-        "date_updated": "2015-12-16T22:18:38Z",
-        "url": f"https://{CONVERSATIONS}/v1/Services/{sid}",
-        "links": {"users": f"https://{CONVERSATIONS}/v1/Services/{sid}/Users"},
+        "account_sid": key.account,
+        "default_chat_service_sid": None,
+        "default_messaging_service_sid": None,
+        "default_inactive_timer": None,
+        "default_closed_timer": None,
+        "url": f"https://{CONVERSATIONS}/v1/Configuration",
+        "links": {},
     }
 
 
-def _credential(sid: str, server: TwilioServer) -> dict[str, Any]:
-    account, name, kind = server.credentials[sid]
+def _of_v1(server: TwilioServer, request: Request, key: Key) -> tuple[int, Any]:
+    # No account stands in the path: it is the key's.
+    _slash, _v1, kind, *sid = request.path.split("/")
+    rows: dict[str, Any] = {
+        (CONVERSATIONS, "Services"): server.services,
+        (CONVERSATIONS, "Credentials"): server.credentials,
+        (SYNC, "Services"): server.sync_services,
+        (TASKROUTER, "Workspaces"): server.workspaces,
+    }[request.host, kind]
+    mine = {each: row for each, row in rows.items() if row[0] == key.account}
+    url = f"https://{request.host}/v1/{kind}"
+    if not sid:
+        items = [_item(each, row, url) for each, row in mine.items()]
+        return _page_of_v1(server, request, items, kind.lower())
+    [wanted] = sid
+    return (200, _item(wanted, mine[wanted], url)) if wanted in mine else (404, error(404))
+
+
+def _item(sid: str, row: Any, url: str) -> dict[str, Any]:
+    account, name, *of_credential = row
     return {
         "sid": sid,
         "account_sid": account,
         "friendly_name": name,
-        "type": kind,
-        "sandbox": "False",
-        "date_created": "2015-10-07T17:50:01Z",
-        "date_updated": "2015-10-07T17:50:01Z",
-        "url": f"https://{CONVERSATIONS}/v1/Credentials/{sid}",
+        **dict(zip(("type", "sandbox"), of_credential, strict=False)),
+        "date_created": "2015-12-16T22:18:37Z",
+        "date_updated": "2015-12-16T22:18:38Z",
+        "url": f"{url}/{sid}",
     }
 
 
@@ -323,7 +323,7 @@ def _page_of_2010(
 
 
 def _page_of_v1(
-    server: TwilioServer, request: Request, items: list[Any]
+    server: TwilioServer, request: Request, items: list[Any], name: str
 ) -> tuple[int, dict[str, Any]]:
     size, number = int(request.query.get("PageSize", 50)), int(request.query.get("Page", 0))
     if not 1 <= size <= 100:
@@ -332,7 +332,7 @@ def _page_of_v1(
     more = server.is_endless or start + size < len(items)
     url = f"https://{request.host}{request.path}?PageSize={size}&Page="
     return 200, {
-        "services": items[start : start + size],
+        name: items[start : start + size],
         "meta": {
             "page": number,
             "page_size": size,
@@ -340,6 +340,6 @@ def _page_of_v1(
             "previous_page_url": f"{url}{number - 1}" if number else None,
             "url": f"{url}{number}",
             "next_page_url": f"{url}{number + 1}&PageToken=PT{number}" if more else None,
-            "key": "services",
+            "key": name,
         },
     }

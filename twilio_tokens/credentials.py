@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from django.apps import apps
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -114,14 +115,14 @@ def _clear_when_saved(model: type[models.Model]) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    resource: Any
+    resource: Resource
     group_ids: frozenset[Any]
 
 
 class Credentials:
     """What one user may use, for the length of one request."""
 
-    def __init__(self, user: Any) -> None:
+    def __init__(self, user: AbstractBaseUser) -> None:
         self.user = user
 
     @cached_property
@@ -148,7 +149,7 @@ class Credentials:
 
     @property
     def default_account(self) -> Account:
-        account = self._cached("account", lambda: Account.objects.filter(is_default=True).first())
+        account = self._cached("account", lambda: Account.objects.default())
         if account is None:
             raise NotConfigured("No Twilio account is the default.")
         return account
@@ -164,7 +165,7 @@ class Credentials:
             )
         return key
 
-    def find(self, model: type[Resource], name: str) -> Any | None:
+    def find(self, model: type[Resource], name: str) -> Resource | None:
         """The resource of that name, or None where there is none that this user may know of."""
         if not _NAME.fullmatch(name):
             return None
@@ -178,7 +179,7 @@ class Credentials:
 
     def default(
         self, model: type[Resource], account: Account, **among: Any
-    ) -> tuple[Any | None, bool]:
+    ) -> tuple[Resource | None, bool]:
         """The account's default among rows alike, and whether this user may use it."""
         entry = self._cached(
             (model, "default", account.pk, *among.values()),
@@ -206,7 +207,7 @@ class Credentials:
         return _group_ids_of(self.user)
 
 
-def _group_ids_of(holder: Any) -> frozenset[Any]:
+def _group_ids_of(holder: object) -> frozenset[Any]:
     """Of a user, or of a resource; a site's own user model need not have groups."""
     groups = getattr(holder, "groups", None)
     return frozenset(groups.values_list("pk", flat=True) if groups is not None else ())

@@ -17,7 +17,7 @@ from . import sids
 from .conf import LONGEST_TTL
 from .crypto import unseal
 from .exceptions import IdentityNotAllowed, SecretUnavailable
-from .grants import registered
+from .grants import products_in
 from .models import APIKey, IssuedToken, Outcome
 from .token_text import name_of_other_token, parts_of, token_in
 
@@ -168,28 +168,23 @@ def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
-    for product, grant in grants.items():
-        if product != "identity" and not isinstance(grant, dict):
-            message = _("The grant %(product)s is no object.")
-            yield Problem(20106, message % {"product": ascii(product)})
-    for declared in registered().values():
-        payload = grants.get(declared.twilio_key)
-        if not isinstance(payload, dict):
-            continue
-        for each in declared.payload_fields:
+    for key, grant in grants.items():
+        if key != "identity" and not isinstance(grant, dict):
+            message = _("The grant %(key)s is no object.")
+            yield Problem(20106, message % {"key": ascii(key)})
+    for product, payload in products_in(grants):
+        for each in product.payload_fields if isinstance(payload, dict) else ():
             problem = each.problem(payload)
             if problem:
                 message = _("The grant for %(product)s, “%(path)s”: %(problem)s")
-                values = {"product": declared.label, "path": each.path, "problem": problem}
+                values = {"product": product.label, "path": each.path, "problem": problem}
                 yield Problem(20106, message % values)
 
 
 def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
     identity = grants.get("identity")
-    for product in registered().values():
+    for product, _payload in products_in(grants):
         rule = product.identity_rule
-        if product.twilio_key not in grants:
-            continue
         if not isinstance(identity, str) or not identity:
             if rule.error_if_missing is not None:
                 message = _("It has no identity, which %(product)s needs.")
@@ -201,7 +196,7 @@ def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(rule.error_if_illegal, error.message)
 
 
-def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:
+def _sid_problem(kind: sids.SIDKind, value: object) -> str | None:
     try:
         kind.validate(value if isinstance(value, str) else "")
     except ValidationError as error:
@@ -209,12 +204,14 @@ def _sid_problem(kind: sids.SIDKind, value: Any) -> str | None:
     return None
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: object) -> float | None:
     """A number that can be reckoned with, unlike true or 1e999."""
-    return float(value) if type(value) in (int, float) and abs(value) < 1e15 else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < 1e15 else None
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     seconds = _seconds(value)
     if seconds is None:
         return None

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Case, F, Value, When
+from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
 from .saving import SavesChanges
+
+_Row = TypeVar("_Row", bound="WithDefault", covariant=True)
+
+
+class DefaultQuerySet(models.QuerySet[_Row]):
+    def default(self) -> _Row | None:
+        return self.filter(is_default=True).first()
 
 
 class WithDefault(SavesChanges):
@@ -29,13 +37,15 @@ class WithDefault(SavesChanges):
         serialize=False,
     )
 
+    objects = DefaultQuerySet.as_manager()
+
     class Meta:
         abstract = True
 
     def save(
         self,
         *,
-        force_insert: Any = False,
+        force_insert: bool | tuple[ModelBase, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,
@@ -72,7 +82,7 @@ class WithDefault(SavesChanges):
         decides = names is None or names & {"is_default", *self.default_within, *self._within}
         if not (self.is_default and decides):
             return names
-        self._alike(using).filter(is_default=True).exclude(pk=self.pk).update(is_default=False)
+        self.alike(using).filter(is_default=True).exclude(pk=self.pk).update(is_default=False)
         return names and names | {"is_default"}
 
     @property
@@ -80,11 +90,10 @@ class WithDefault(SavesChanges):
         fields: list[Any] = [self._meta.get_field(name) for name in self.default_within]
         return {field.attname: getattr(self, field.attname) for field in fields}
 
-    def _alike(self, using: str) -> models.QuerySet[Any]:
-        # Rows of a child model are alike, too.
+    def alike(self, using: str | None = None) -> DefaultQuerySet[WithDefault]:
+        """The rows of which one may be the default; those of a child model are alike, too."""
         model: Any = self._meta.get_field("default_marker").model
-        rows: models.QuerySet[Any] = model._base_manager.using(using).filter(**self._within)
-        return rows
+        return DefaultQuerySet(model, using=using).filter(**self._within)
 
     def _lock(self, using: str) -> int:
         """Concurrent saves wait here; the number of rows that they wait for.
@@ -101,7 +110,7 @@ class WithDefault(SavesChanges):
         )
 
     def _queue(self, using: str) -> models.QuerySet[Any]:
-        return self._alike(using)
+        return self.alike(using)
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
         # A second default is no error: saving it demotes the first.

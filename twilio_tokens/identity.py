@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import (
     MultipleObjectsReturned,
     ObjectDoesNotExist,
@@ -24,7 +25,7 @@ from .grants.identity_rule import shown
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def identity_for(user: Any, grants: Sequence[Grant | type[Grant]] = ()) -> str:
+def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] = ()) -> str:
     """The user's identity, legal for each of the grants. Raises ``IdentityNotAllowed``."""
     identity = answer_of("IDENTITY", settings.identity, user)
     products = ", ".join(str(each.label) for each in grants) or _("Access Tokens")
@@ -73,12 +74,12 @@ def users_named(username: str) -> list[Any]:
         return []
 
 
-def username(user: Any) -> str:
+def username(user: AbstractBaseUser) -> str:
     name = user.get_username()
     return "" if name is None else str(name)
 
 
-def encoded_username(user: Any) -> str:
+def encoded_username(user: AbstractBaseUser) -> str:
     """The username in characters that every product takes: ``anna@x`` becomes ``anna_40x``.
 
     Letters A–Z and a–z and digits stay; every other byte of its UTF-8 is ``_`` and two hex

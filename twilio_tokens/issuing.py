@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
@@ -16,7 +16,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.db import Error as DatabaseError
 from django.db.models import Model
-from django.utils.timezone import get_default_timezone, make_naive
+from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from django.utils.translation import gettext as _
 from twilio.jwt.access_token import AccessTokenGrant
 
@@ -120,10 +120,10 @@ def _issue(
     ttl: int | None,
     issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
-    _check_user(user)
+    credentials = Credentials(_signed_in(user))
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
-    plan = _plan(Credentials(user), grants)
+    plan = _plan(credentials, grants)
     issued = _sign(plan, seconds)
     if settings.audit or access_token_issued.has_listeners(IssuedToken):
         record = _record(plan, issued, issued_by)
@@ -163,7 +163,7 @@ def _for_database(moment: datetime) -> datetime:
     return moment if django_settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
-def _check_user(user: object) -> None:
+def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
     # The record would name the user with the same primary key, as would the throttle's count.
     is_other_model = isinstance(user, Model) and not isinstance(user, get_user_model())
     if is_other_model or not (
@@ -172,6 +172,7 @@ def _check_user(user: object) -> None:
         and getattr(user, "pk", None) is not None
     ):
         raise NotAuthenticated
+    return cast("AbstractBaseUser", user)
 
 
 def _check_grants(grants: Sequence[Grant]) -> None:
@@ -230,6 +231,8 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     claims = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({claim.key for claim in claims}) < len(claims):
         raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
+    if any(end is not None and is_naive(end) for end in ends):
+        raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
     return _Plan(user, identity, account, key, grants, claims, [end for end in ends if end])
@@ -275,7 +278,7 @@ def _named(credentials: Credentials, grant: Grant, name: str) -> Resource | None
 
 def _default(
     credentials: Credentials, grant: Grant, name: str, account: Account, default: Default
-) -> Any:
+) -> Resource:
     model = grant.resources[name]
     kind = model._meta.verbose_name
     resource, is_permitted = credentials.default(model, account, **default.among)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import Error as DatabaseError
 
 from .credentials import Credentials
@@ -37,7 +38,7 @@ class Offer:
     problem: TwilioTokensError | None
 
 
-def offers(user: Any, products: Iterable[str] | None = None) -> dict[str, Offer]:
+def offers(user: AbstractBaseUser, products: Iterable[str] | None = None) -> dict[str, Offer]:
     """What ``user`` may ask for, by product; of all products by default. Issues nothing."""
     credentials = Credentials(user)
     grants = registered()

@@ -1,7 +1,8 @@
 """Twilio's REST API over HTTP: where to ask, how long to wait, what counts as an answer.
 
-What an answer means is told elsewhere. Nothing here raises because of an answer, or of none. The
-requests go to Twilio's US1 hosts whatever ``TWILIO_REGION`` and ``TWILIO_EDGE`` say.
+What an answer means is told elsewhere. Nothing here raises because of an answer, or of none, but
+for a list that has no end. The requests go to Twilio's US1 hosts whatever ``TWILIO_REGION`` and
+``TWILIO_EDGE`` say.
 """
 
 from __future__ import annotations
@@ -10,21 +11,27 @@ import contextvars
 import io
 import json
 import queue
+import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.translation import gettext as _
 from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
 from twilio.rest import Client
 
-from .conf import settings
+from .conf import answer_of, settings
+from .exceptions import ListingFailed, SettingError
+
+if TYPE_CHECKING:
+    from requests import Response as HTTPResponse
 
 #: Seconds, to connect and again for each part of an answer, for an HTTP client without a timeout
 #: of its own.
@@ -36,8 +43,25 @@ LONGEST_WAIT = 5
 #: Bytes of an answer. A thousand TwiML apps, the longest page that is asked for, take one million.
 LARGEST_ANSWER = 8_000_000
 
+#: Pages of a list; more is a chain that does not end.
+MOST_PAGES = 100
+
 API = "https://api.twilio.com"
-CONVERSATIONS = "https://conversations.twilio.com"
+
+#: Where the keys of other regions are known.
+OTHER_REGIONS = {
+    "ie1": "https://api.dublin.ie1.twilio.com",
+    "au1": "https://api.sydney.au1.twilio.com",
+    "jp1": "https://api.tokyo.jp1.twilio.com",
+}
+
+#: Tells of a key of any account whose it is.
+CONFIGURATION = "https://conversations.twilio.com/v1/Configuration"
+
+
+def one_app(account_sid: str, *, host: str = API) -> str:
+    """The address of a list that each key that can sign may see, however short."""
+    return f"{host}/2010-04-01/Accounts/{account_sid}/Applications.json?PageSize=1"
 
 
 @dataclass(frozen=True)
@@ -60,6 +84,10 @@ class Answer:
         return code if is_code else self.status or None
 
     @property
+    def texts(self) -> dict[str, str]:
+        return texts(self.data)
+
+    @property
     def wait(self) -> float | None:
         """Seconds until the request may be repeated; None if it should not be."""
         if self.status != 429 and self.status < 500:
@@ -69,6 +97,13 @@ class Answer:
         except ValueError:
             return 0  # it may be a date, but is not with Twilio
         return wait if wait <= LONGEST_WAIT else None
+
+
+def texts(value: object) -> dict[str, str]:
+    """The texts in a JSON object of Twilio's, without what no database and no page takes."""
+    items = value.items() if isinstance(value, Mapping) else ()
+    unfit = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+    return {name: re.sub(unfit, "", text) for name, text in items if isinstance(text, str)}
 
 
 class Requests:
@@ -86,6 +121,17 @@ class Requests:
             time.sleep(answer.wait)
             answer = self._get_once(url)
         return answer
+
+    def pages(self, url: str | None) -> Iterator[Answer]:
+        """A list's, from its first; the last of them may be a failure."""
+        seen: set[str] = set()
+        while url is not None:
+            if url in seen or len(seen) == MOST_PAGES:
+                raise ListingFailed(_("Twilio's list does not end; nothing was taken from it."))
+            seen.add(url)
+            answer = self.get(url)
+            yield answer
+            url = _next_page(url, answer)
 
     @property
     def _left(self) -> float:
@@ -119,8 +165,8 @@ class Requests:
             response = self._send(url)
             status, text = int(response.status_code), response.text or ""
             retry_after = str((response.headers or {}).get("Retry-After", ""))
-        except ImproperlyConfigured as error:
-            return Answer(0, {}, failure=str(error))
+        except SettingError as error:
+            return Answer(0, {}, failure=error.reason)
         except Exception as error:  # noqa: BLE001 - whatever a client raises, its frames hold the secret
             return Answer(0, {}, failure=f"{type(error).__name__}.")
         try:
@@ -129,7 +175,7 @@ class Requests:
             data = None
         return Answer(status, data if isinstance(data, dict) else {}, retry_after)
 
-    def _send(self, url: str) -> Any:
+    def _send(self, url: str) -> Response:
         timeout = getattr(self._client.http_client, "timeout", None) or TIMEOUT
         try:
             return self._client.request("GET", url, timeout=min(timeout, max(self._left, 0.1)))
@@ -144,14 +190,29 @@ class Requests:
 
     @cached_property
     def _client(self) -> Client:
-        make_http_client = settings.http_client or default_http_client
+        make = settings.http_client
         return Client(
             *self._credentials,
             self.account_sid,
-            http_client=make_http_client(),
+            http_client=default_http_client() if make is None else answer_of("HTTP_CLIENT", make),
             # Instead of the process's, in which TWILIO_REGION and TWILIO_EDGE divert requests.
             environment={"TWILIO_REGION": "", "TWILIO_EDGE": ""},
         )
+
+
+def _next_page(url: str, page: Answer) -> str | None:
+    """The 2010 API has a path beside the items, the younger ones an address in ``meta``."""
+    following = page.data.get("next_page_uri") or texts(page.data.get("meta")).get("next_page_url")
+    if not following:
+        return None
+    try:
+        address = urljoin(url, str(following))
+        is_same_host = urlsplit(address)[:2] == urlsplit(url)[:2]
+    except ValueError:
+        is_same_host = False
+    if not is_same_host:
+        raise ListingFailed(_("Twilio's list goes on at an unknown address; it was not asked."))
+    return address
 
 
 def default_http_client() -> TwilioHttpClient:
@@ -162,7 +223,7 @@ class AnswerTooLarge(Exception):
     pass
 
 
-def _read_body(response: Any, **kwargs: Any) -> None:
+def _read_body(response: HTTPResponse, **kwargs: Any) -> None:
     """A hook of requests, which would read a body without an end to the end."""
     body = io.BytesIO()
     for chunk in response.raw.stream(65_536, decode_content=True):

@@ -1,40 +1,30 @@
-"""Asks Twilio's REST API whether stored credentials are real, and what an account has.
+"""What Twilio's answers mean for stored credentials, and for what is to be stored.
 
-What Twilio answers is told as a ``Finding``; nothing here raises because of an answer, or of none.
+What Twilio says is told as a ``Finding``; nothing here raises because of an answer, or of none, but
+for a list that Twilio did not give.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from django.db import router
+from django.template.defaultfilters import yesno
 from django.utils.translation import gettext as _
 
 from .crypto import unseal
 from .exceptions import ListingFailed, NotConfigured
-from .models import Account, APIKey, ChatService, Outcome, PushCredential, Region, TwiMLApp
-from .twilio_api import API, CONVERSATIONS, Answer, Requests
+from .models import Account, APIKey, Outcome, Resource
+from .twilio_api import CONFIGURATION, OTHER_REGIONS, Answer, Requests, one_app, texts
 
 #: Seconds that a check takes at most: a request of the site waits for it, and servers end requests
 #: after 30.
 CHECK_SECONDS = 10
 
-#: The same for a listing, which may have many pages. A page of the admin waits for two.
-LISTING_SECONDS = 12
-
-#: Pages of a listing; more is a chain that does not end.
-MOST_PAGES = 100
-
-#: The hosts that answer for the keys of other regions.
-OTHER_REGIONS = {
-    Region.IE1: "https://api.dublin.ie1.twilio.com",
-    Region.AU1: "https://api.sydney.au1.twilio.com",
-    Region.JP1: "https://api.tokyo.jp1.twilio.com",
-}
+#: The same for all the lists of one page.
+LISTING_SECONDS = 24
 
 
 @dataclass(frozen=True)
@@ -49,10 +39,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Listed:
-    """A service or an app as Twilio lists it."""
+    """A service, an app or another resource as Twilio tells of it."""
 
     sid: str
     friendly_name: str
+    #: What Twilio tells of the other fields of its model.
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 def verify_credentials(account_sid: str, key_sid: str, secret: str) -> Finding:
@@ -65,10 +57,13 @@ def verify_key(key: APIKey) -> Finding:
     return _verify_key(_requests_with(key, seconds=CHECK_SECONDS))
 
 
-def verify_resource(resource: ChatService | TwiMLApp | PushCredential) -> Finding:
+def verify_resource(resource: Resource) -> Finding:
     """Whether its account has it. Raises ``NotConfigured`` or ``SecretUnavailable``."""
-    account = resource.account
-    answer = _requests_of(account, seconds=CHECK_SECONDS).get(_url_of(resource))
+    account, collection, kind = resource.account, resource.at_twilio, resource._meta.verbose_name
+    if collection is None:
+        raise NotConfigured(f"Where Twilio could be asked about a {kind} is not known.")
+    requests = _requests_of(account, seconds=CHECK_SECONDS)
+    answer = requests.get(collection.item(account.sid, resource.sid))
     if answer.says(401, 403):
         message = _("Twilio refuses the account's API key, so this was not looked up. Check it.")
         return _refused(answer, "account", message)
@@ -76,37 +71,54 @@ def verify_resource(resource: ChatService | TwiMLApp | PushCredential) -> Findin
         message = _(
             "Account %(account)s has no %(kind)s with this SID in region US1. Was it deleted, or "
             "copied from another account or another product?"
-        ) % {"account": account.sid, "kind": resource._meta.verbose_name}
+        ) % {"account": account.sid, "kind": kind}
         return _refused(answer, "sid", message)
-    found = _texts(answer.data)
+    found = answer.texts
     if not answer.says(200) or found.get("sid") != resource.sid or not found.get("account_sid"):
         return _unreachable(answer)
     if found["account_sid"] != account.sid:
         message = _("This belongs to another account, %(account_sid)s.") % found
         return Finding(Outcome.REFUSED, message, field="account")
-    platform = getattr(resource, "platform", None)
-    if platform and found.get("type", platform) != platform:
-        message = _("At Twilio this credential is for %(type)s.") % found
-        return Finding(Outcome.REFUSED, message, field="platform")
-    name = found.get("friendly_name") or resource.sid
-    return Finding(Outcome.VERIFIED, _("Twilio knows it as “%(name)s”.") % {"name": name})
+    return verify_listed(resource, _listed(type(resource), found))
 
 
-def list_chat_services(account: Account) -> list[Listed]:
-    """All of them. Raises ``ListingFailed``, ``NotConfigured`` or ``SecretUnavailable``."""
-    return _list(account, f"{CONVERSATIONS}/v1/Services?PageSize=100", "services")
+def verify_listed(resource: Resource, listed: Listed) -> Finding:
+    """Whether it is what Twilio has under its SID."""
+    for name, value in listed.values.items():
+        if getattr(resource, name) != value:
+            text = yesno(value) if isinstance(value, bool) else value
+            message = _("At Twilio it has “%(field)s: %(value)s”.")
+            message %= {"field": _label(resource, name), "value": text}
+            return Finding(Outcome.REFUSED, message, field=name)
+    message = _("Twilio knows it as “%(name)s”.")
+    return Finding(Outcome.VERIFIED, message % {"name": listed.friendly_name or listed.sid})
 
 
-def list_twiml_apps(account: Account) -> list[Listed]:
-    """All of them. Raises ``ListingFailed``, ``NotConfigured`` or ``SecretUnavailable``."""
-    return _list(account, _apps_url(API, account.sid, page_size=1000), "applications")
+def list_resources(
+    account: Account, kinds: Iterable[type[Resource]]
+) -> tuple[dict[type[Resource], list[Listed]], dict[type[Resource], str]]:
+    """All that the account has of each kind, or else why Twilio did not tell.
+
+    Raises ``ListingFailed`` where Twilio told of none, ``NotConfigured`` or ``SecretUnavailable``.
+    """
+    requests = _requests_of(account, seconds=LISTING_SECONDS)
+    found, failed = {}, {}
+    for kind in kinds:
+        try:
+            # By SID: one made meanwhile moves another to the next page.
+            found[kind] = list({each.sid: each for each in _list(requests, kind)}.values())
+        except ListingFailed as error:
+            failed[kind] = error.message
+    if failed and not found:
+        raise ListingFailed(next(iter(failed.values())))
+    return found, failed
 
 
 # What the answers mean
 
 
 def _verify_key(requests: Requests) -> Finding:
-    answer = requests.get(_apps_url(API, requests.account_sid))
+    answer = requests.get(one_app(requests.account_sid))
     if answer.says(200) and isinstance(answer.data.get("applications"), list):
         message = _(
             "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
@@ -126,14 +138,14 @@ def _verify_key(requests: Requests) -> Finding:
 def _why_unauthorized(requests: Requests, answer: Answer) -> Finding:
     """Error 20003 says nothing of the reason: look where else the key is known."""
     for region, host in OTHER_REGIONS.items():
-        if requests.get(_apps_url(host, requests.account_sid)).says(200):
+        if requests.get(one_app(requests.account_sid, host=host)).says(200):
             message = _(
                 "This is a key of region %(region)s. Access Tokens for Video work only with a key "
                 "of region US1: make one in the Twilio Console."
             ) % {"region": region.upper()}
             return _refused(answer, "sid", message)
-    configuration = requests.get(f"{CONVERSATIONS}/v1/Configuration")
-    owner = _texts(configuration.data).get("account_sid") if configuration.says(200) else None
+    configuration = requests.get(CONFIGURATION)
+    owner = configuration.texts.get("account_sid") if configuration.says(200) else None
     if owner == requests.account_sid:
         return _not_permitted(answer)
     if owner:
@@ -157,51 +169,33 @@ def _not_permitted(answer: Answer) -> Finding:
     return _refused(answer, "sid", message)
 
 
-def _list(account: Account, url: str, name: str) -> list[Listed]:
-    found: dict[str, Listed] = {}  # by SID: one made meanwhile moves another to the next page
-    for page in _pages(_requests_of(account, seconds=LISTING_SECONDS), url):
-        items = page.get(name)
-        for item in items if isinstance(items, list) else [None]:
-            each = _texts(item)
-            if not each.get("sid") or not each.get("account_sid"):
-                raise ListingFailed(_("Twilio's list could not be understood."))
-            if each["account_sid"] != account.sid:
-                raise ListingFailed(
-                    _("The account's API key belongs to another account, %(account_sid)s.") % each
-                )
-            found[each["sid"]] = Listed(each["sid"], each.get("friendly_name", ""))
-    return list(found.values())
-
-
-def _pages(requests: Requests, url: str | None) -> Iterator[Mapping[str, Any]]:
-    seen: set[str] = set()
-    while url is not None:
-        if url in seen or len(seen) == MOST_PAGES:
-            raise ListingFailed(_("Twilio's list does not end; nothing was taken from it."))
-        seen.add(url)
-        answer = requests.get(url)
-        if answer.says(401, 403):
+def _list(requests: Requests, kind: type[Resource]) -> Iterator[Listed]:
+    collection = kind.at_twilio
+    assert collection is not None
+    for page in requests.pages(collection.first_page(requests.account_sid)):
+        if page.says(401, 403):
             message = _("Twilio refuses the account's API key. Check it.")
-            raise ListingFailed(_refused(answer, "account", message).message)
-        if not answer.says(200):
-            raise ListingFailed(_unreachable(answer).message)
-        yield answer.data
-        url = _next_page(url, answer.data)
+            raise ListingFailed(_refused(page, "account", message).message)
+        if not page.says(200):
+            raise ListingFailed(_unreachable(page).message)
+        items = page.data.get(collection.items)
+        for item in map(texts, items if isinstance(items, list) else [None]):
+            if not item.get("sid") or not item.get("account_sid"):
+                raise ListingFailed(_("Twilio's list could not be understood."))
+            if item["account_sid"] != requests.account_sid:
+                raise ListingFailed(
+                    _("The account's API key belongs to another account, %(account_sid)s.") % item
+                )
+            yield _listed(kind, item)
 
 
-def _next_page(url: str, page: Mapping[str, Any]) -> str | None:
-    """The 2010 API has a path beside the items, the younger ones an address in ``meta``."""
-    following = page.get("next_page_uri") or _texts(page.get("meta")).get("next_page_url")
-    if not following:
-        return None
-    try:
-        address = urljoin(url, str(following))
-        is_same_host = urlsplit(address)[:2] == urlsplit(url)[:2]
-    except ValueError:
-        is_same_host = False
-    if not is_same_host:
-        raise ListingFailed(_("Twilio's list goes on at an unknown address; it was not asked."))
-    return address
+def _listed(kind: type[Resource], item: Mapping[str, str]) -> Listed:
+    return Listed(item["sid"], item.get("friendly_name", ""), kind.told_by_twilio(item))
+
+
+def _label(resource: Resource, name: str) -> str:
+    field: Any = resource._meta.get_field(name)
+    return str(field.verbose_name)
 
 
 def _refused(answer: Answer, field: str, message: str) -> Finding:
@@ -227,7 +221,7 @@ def _unreachable(answer: Answer) -> Finding:
     return Finding(Outcome.UNREACHABLE, message, answer.code)
 
 
-# Whom to ask, and where
+# Whose key asks
 
 
 def _requests_with(key: APIKey, *, seconds: float) -> Requests:
@@ -244,22 +238,3 @@ def _requests_of(account: Account, *, seconds: float) -> Requests:
     if key is None:
         raise NotConfigured(f"Account {account.sid} has no active API key.")
     return _requests_with(key, seconds=seconds)
-
-
-def _apps_url(host: str, account_sid: str, *, page_size: int = 1) -> str:
-    return f"{host}/2010-04-01/Accounts/{account_sid}/Applications.json?PageSize={page_size}"
-
-
-def _url_of(resource: ChatService | TwiMLApp | PushCredential) -> str:
-    if isinstance(resource, ChatService):
-        return f"{CONVERSATIONS}/v1/Services/{resource.sid}"
-    if isinstance(resource, PushCredential):
-        return f"{CONVERSATIONS}/v1/Credentials/{resource.sid}"
-    return f"{API}/2010-04-01/Accounts/{resource.account.sid}/Applications/{resource.sid}.json"
-
-
-def _texts(value: Any) -> dict[str, str]:
-    """The texts in a JSON object of Twilio's, without what no database and no page takes."""
-    items = value.items() if isinstance(value, Mapping) else ()
-    unfit = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-    return {name: re.sub(unfit, "", text) for name, text in items if isinstance(text, str)}

@@ -11,7 +11,8 @@ from playwright.sync_api import Page, Route, expect
 
 from example_project import demo_credentials
 from tests.conftest import decoded, sid
-from twilio_tokens.models import Account, ChatService, IssuedToken
+from twilio_tokens.grants import WorkerGrant
+from twilio_tokens.models import Account, ChatService, IssuedToken, SyncService, Workspace
 
 from .conftest import SignedIn
 from .twilio_sockets import Sockets, Twilio
@@ -44,6 +45,17 @@ def get(page: Page) -> str:
             {"video": False, "voice": True, "voice.incoming": "No"},
             {"voice": {"outgoing": {"application_sid": sid("AP")}}},
         ),
+        ({"video": False, "sync": True}, {"data_sync": {"service_sid": sid("IS", "5")}}),
+        (
+            {"video": False, "taskrouter": True},
+            {
+                "task_router": {
+                    "workspace_sid": sid("WS"),
+                    "worker_sid": sid("WK"),
+                    "role": "worker",
+                }
+            },
+        ),
         (
             {"video": True, "chat": True, "voice": True},
             {
@@ -55,8 +67,16 @@ def get(page: Page) -> str:
     ],
 )
 def test_any_combination_of_grants(
-    page: Page, secret: str, fill: dict[str, Any], grants: dict[str, Any]
+    page: Page,
+    account: Account,
+    secret: str,
+    settings: Any,
+    fill: dict[str, Any],
+    grants: dict[str, Any],
 ) -> None:
+    settings.TWILIO_TOKENS_WORKER = lambda user, workspace: WorkerGrant(sid("WK"))
+    for model, row in ((SyncService, sid("IS", "5")), (Workspace, sid("WS"))):
+        model.objects.create(account=account, name="documents", sid=row, is_default=True)
     open_page(page)
     for name, value in fill.items():
         field = page.locator(f"[name='{name}']")

@@ -14,18 +14,15 @@ from django.core import checks
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
-from django.urls import reverse
 from django.utils.module_loading import import_string
 
 from tests.conftest import decoded, new_secret, sid
-from tests.sites.operator import ADMIN_SITES, Operator, Page, new_user
+from tests.sites.caller import API, Caller
+from tests.sites.operator import ADMIN_SITES, Operator, new_user
 from tests.twilio_server import Key, TwilioServer, running
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
-
-#: Where the site has put the URLs of the app.
-API = getattr(site, "API_URL", "/twilio/")
 
 ANSWER = [
     "token",
@@ -89,36 +86,6 @@ def stored(secret: str) -> None:
     APIKey.objects.create(**TYPED[APIKey] | {"is_active": True}, account=account, secret=secret)
     for model in (ChatService, TwiMLApp):
         model.objects.create(**TYPED[model] | {"is_default": True}, account=account)
-
-
-class Caller:
-    """A signed-in client of the API."""
-
-    def __init__(self, user: Any) -> None:
-        self.client, self.headers = Client(enforce_csrf_checks=True), {}
-        if hasattr(site, "AUTHORIZATION"):
-            self.headers = {"Authorization": import_string(site.AUTHORIZATION)(user)}
-            return
-        self.client.force_login(user)
-        self.take_csrf_token()
-
-    def take_csrf_token(self) -> None:
-        """From a page with a form, wherever the site keeps it."""
-        login = self.client.get(reverse(f"{ADMIN_SITES[0]}:login"), follow=True)
-        csrf = Page(login.content.decode()).form_with("csrfmiddlewaretoken")
-        self.headers = {"X-CSRFToken": csrf["csrfmiddlewaretoken"][0]}
-
-    def get(self, path: str = "tokens/", accept: str = "*/*") -> Any:
-        return self.client.get(API + path, headers=self.headers | {"Accept": accept})
-
-    def ask(self, path: str, body: Any, status: int = 201) -> dict[str, Any]:
-        response = self.client.post(
-            API + path, body, content_type="application/json", headers=self.headers
-        )
-        assert response.status_code == status, response.content
-        assert response["Content-Type"].startswith("application/json")
-        assert "no-store" in response["Cache-Control"]
-        return response.json()
 
 
 def test_a_token_is_issued_over_http_with_the_secret_that_was_typed_in(

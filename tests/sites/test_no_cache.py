@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.sites.caller import Caller
 from tests.sites.operator import new_user
-from tests.sites.test_main_paths import Caller
 from twilio_tokens.models import APIKey, IssuedToken
 
 

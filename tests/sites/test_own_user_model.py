@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sites.test_main_paths import Caller
+from tests.sites.caller import Caller
 from twilio_tokens.models import APIKey, IssuedToken
 
 

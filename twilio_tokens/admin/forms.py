@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db.models import Manager
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.defaults import WithDefault
 from twilio_tokens.exceptions import SecretUnavailable
 from twilio_tokens.fields import SealedFormField
-from twilio_tokens.models import APIKey, Outcome
+from twilio_tokens.models import APIKey, Outcome, Resource
 from twilio_tokens.verification import Finding, Listed, verify_credentials, verify_key
 
 
@@ -51,11 +52,10 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class APIKeyForm(CredentialForm):
-    """Asks Twilio before it takes a new secret. ``finding`` is what Twilio said, or None."""
+    """Asks Twilio before it takes a new secret."""
 
-    #: What Twilio has said of what is posted, if it was asked before. The admin sets it on a
-    #: form class of its own.
-    known: Finding | None = None
+    #: What Twilio said, if it was asked.
+    finding: Finding | None = None
 
     check_with_twilio = forms.BooleanField(
         label=_("Check with Twilio"),
@@ -73,7 +73,6 @@ class APIKeyForm(CredentialForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.finding: Finding | None = None
         if not self.instance._state.adding and "secret" in self.fields:
             self.fields["secret"].help_text = _(
                 "Leave empty to keep the stored secret. It is never shown."
@@ -89,9 +88,9 @@ class APIKeyForm(CredentialForm):
         key = self.instance
         if not isinstance(key.secret, str):
             with suppress(SecretUnavailable):
-                self.finding = self.known or verify_key(key)
+                self.finding = verify_key(key)
             return
-        self.finding = self.known or verify_credentials(key.account.sid, key.sid, key.secret)
+        self.finding = verify_credentials(key.account.sid, key.sid, key.secret)
         if self.finding.outcome == Outcome.REFUSED:
             field = self.finding.field if self.finding.field in self.fields else "secret"
             self.add_error(field, self.finding.message)
@@ -125,7 +124,7 @@ class ImportForm(forms.Form):
     store = forms.BooleanField(label=_("Store"), required=False)
     name = forms.SlugField(label=_("Name"), required=False, max_length=50)
 
-    def __init__(self, *args: Any, instance: Any, listed: Listed, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, instance: Resource, listed: Listed, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance = instance
         self.listed = listed
@@ -153,11 +152,10 @@ class ImportForm(forms.Form):
         """As much of the name at Twilio as the database holds."""
         return listed.friendly_name[:255]
 
-    def save(self) -> Any:
-        """The first of an account becomes its default."""
+    def save(self) -> Resource:
+        """The first of those alike becomes the default."""
         row = self.instance
-        if row._state.adding:
-            of_account = type(row).objects.filter(account=row.account)
-            row.is_default = not of_account.filter(is_default=True).exists()
+        if row._state.adding and isinstance(row, WithDefault):
+            row.is_default = row.alike().default() is None
         row.save()
         return row

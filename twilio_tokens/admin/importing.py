@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
+from operator import attrgetter
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -12,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -20,13 +21,8 @@ from django.utils.translation import ngettext
 from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.exceptions import ListingFailed, Unavailable
-from twilio_tokens.models import Account, ChatService, Outcome, TwiMLApp
-from twilio_tokens.verification import Listed, list_chat_services, list_twiml_apps
-
-LISTINGS: dict[Any, Callable[[Account], list[Listed]]] = {
-    ChatService: list_chat_services,
-    TwiMLApp: list_twiml_apps,
-}
+from twilio_tokens.models import Account, Resource, resource_kinds
+from twilio_tokens.verification import Listed, list_resources, verify_listed
 
 #: Django refuses forms of more than 1,000 fields; each entry has two.
 PER_PAGE = 100
@@ -39,22 +35,26 @@ STATES = ("new", "changed", "stored", "gone")
 class Entry:
     """One service or app: what Twilio has of it, what is stored, and the form to store it."""
 
-    model: Any
+    model: type[Resource]
     listed: Listed | None
-    stored: Any | None
+    stored: Resource | None
     form: ImportForm | None = None
     #: The page of what is stored, for those who may see it.
     url: str = ""
 
     @property
     def sid(self) -> str:
-        source: Any = self.listed or self.stored
-        return str(source.sid)
+        return str(self._source.sid)
 
     @property
     def friendly_name(self) -> str:
-        source: Any = self.listed or self.stored
-        return str(source.friendly_name)
+        return self._source.friendly_name
+
+    @property
+    def _source(self) -> Listed | Resource:
+        source = self.listed or self.stored
+        assert source is not None
+        return source
 
     @property
     def state(self) -> str:
@@ -76,13 +76,17 @@ class Section:
     entries: list[Entry]
 
 
-def importable(model_admin: admin.ModelAdmin[Account], request: HttpRequest) -> list[Any]:
-    """The models that are on this admin site, and whose rows this user may add."""
+def importable(
+    model_admin: admin.ModelAdmin[Account], request: HttpRequest
+) -> list[type[Resource]]:
+    """What Twilio can list, is on this admin site, and may be added by this user."""
     site = model_admin.admin_site
     return [
         model
-        for model in LISTINGS
-        if site.is_registered(model) and site.get_model_admin(model).has_add_permission(request)
+        for model in resource_kinds()
+        if model.at_twilio is not None
+        and site.is_registered(model)
+        and site.get_model_admin(model).has_add_permission(request)
     ]
 
 
@@ -96,11 +100,14 @@ def import_view(
     if not (models and model_admin.has_view_permission(request, account)):
         raise PermissionDenied
     try:
-        found = {model: LISTINGS[model](account) for model in models}
+        found, failed = list_resources(account, models)
     except (ListingFailed, Unavailable) as error:
         message = error.reason if isinstance(error, Unavailable) else error.message
         model_admin.message_user(request, message, messages.ERROR)
         return HttpResponseRedirect(change_page(model_admin, account))
+    for model, reason in failed.items():
+        text = f"{capfirst(model._meta.verbose_name_plural)}: {reason}"
+        model_admin.message_user(request, text, messages.WARNING)
     if request.method == "POST":
         return _store_ticked(model_admin, request, account, found)
     query = request.GET.get("q", "").strip()
@@ -114,7 +121,7 @@ def _store_ticked(
     model_admin: admin.ModelAdmin[Account],
     request: HttpRequest,
     account: Account,
-    found: dict[Any, list[Listed]],
+    found: Mapping[type[Resource], list[Listed]],
 ) -> HttpResponse:
     """By the SIDs that were posted: what a page has may have changed since it was shown."""
     shown = {name.partition("-")[0] for name in request.POST}
@@ -179,9 +186,8 @@ def _page(
         if entry.stored is not None and of_model.has_view_permission(request, entry.stored):
             entry.url = change_page(of_model, entry.stored)
     sections = [
-        Section(capfirst(str(model._meta.verbose_name_plural)), mine)
-        for model in LISTINGS
-        if (mine := [entry for entry in entries if entry.model is model])
+        Section(capfirst(str(model._meta.verbose_name_plural)), list(mine))
+        for model, mine in groupby(entries, attrgetter("model"))
     ]
     context = {
         "title": _("Import from Twilio into %(account)s") % {"account": account},
@@ -208,24 +214,31 @@ def _links(page: Page[Entry], query: str) -> dict[str, str]:
     return links
 
 
-def _entries(account: Account, found: dict[Any, list[Listed]]) -> list[Entry]:
+def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> list[Entry]:
     entries = []
     for model, listing in found.items():
-        stored = {row.sid: row for row in model.objects.filter(account=account)}
+        rows = model._default_manager.filter(account=account)
+        stored = {str(row.sid): row for row in rows}
         mine = [Entry(model, listed, stored.pop(listed.sid, None)) for listed in listing]
         mine += [Entry(model, None, row) for row in stored.values()]
         entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
     return entries
 
 
-def _add_forms(entries: Iterable[Entry], account: Account, data: Any) -> list[ImportForm]:
+def _add_forms(
+    entries: Iterable[Entry], account: Account, data: QueryDict | None
+) -> list[ImportForm]:
     """To those that are new or changed."""
-    taken = {model: set(model.objects.values_list("name", flat=True)) for model in LISTINGS}
+    taken = {
+        model: set(model._default_manager.values_list("name", flat=True))
+        for model in {entry.model for entry in entries}
+    }
     forms = []
     for entry in entries:
         if entry.listed is None or entry.state == "stored":
             continue
-        row = entry.stored or entry.model(account=account, sid=entry.sid)
+        values = {"account": account, "sid": entry.sid, **entry.listed.values}
+        row = entry.stored or entry.model(**values)
         name = row.name or _proposed(entry.listed, entry.model, taken[entry.model])
         taken[entry.model].add(name)
         entry.form = ImportForm(
@@ -235,9 +248,9 @@ def _add_forms(entries: Iterable[Entry], account: Account, data: Any) -> list[Im
     return forms
 
 
-def _proposed(listed: Listed, model: Any, taken: set[str]) -> str:
+def _proposed(listed: Listed, model: type[Resource], taken: set[str]) -> str:
     """A name from the friendly name that nothing else has."""
-    base = slugify(listed.friendly_name)[:44] or model._meta.model_name
+    base = slugify(listed.friendly_name)[:44] or str(model._meta.model_name)
     name, number = base, 2
     while name in taken:
         name, number = f"{base}-{number}", number + 1
@@ -255,7 +268,7 @@ def _are_valid(forms: list[ImportForm]) -> bool:
     results = [form.is_valid() for form in forms]
     if not all(results):
         return False
-    seen: set[tuple[Any, str]] = set()
+    seen: set[tuple[type[Resource], str]] = set()
     for form in forms:
         # MariaDB takes names that differ only in case for one.
         key = (type(form.instance), form.cleaned_data.get("name", "").casefold())
@@ -269,8 +282,8 @@ def _are_valid(forms: list[ImportForm]) -> bool:
 def _store(model_admin: admin.ModelAdmin[Account], request: HttpRequest, form: ImportForm) -> None:
     is_new = form.instance._state.adding
     row = form.save()
-    row.record_check(
-        Outcome.VERIFIED, _("Twilio knows it as “%(name)s”.") % {"name": row.friendly_name}
-    )
-    log = model_admin.log_addition if is_new else model_admin.log_change
+    finding = verify_listed(row, form.listed)
+    row.record_check(finding.outcome, finding.message)
+    of_model = model_admin.admin_site.get_model_admin(type(row))
+    log = of_model.log_addition if is_new else of_model.log_change
     log(request, row, [{"added": {}}] if is_new else [{"changed": {"fields": ["friendly name"]}}])

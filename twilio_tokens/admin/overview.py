@@ -22,13 +22,12 @@ from twilio_tokens.grants import Grant, registered
 from twilio_tokens.models import (
     Account,
     APIKey,
-    ChatService,
+    Checked,
     IssuedToken,
     Outcome,
-    PushCredential,
     Region,
     Resource,
-    TwiMLApp,
+    resource_kinds,
 )
 from twilio_tokens.throttles import TokenRateThrottle
 
@@ -137,7 +136,7 @@ def _accounts(user: Any) -> Iterator[Line]:
         yield Line("ok", _("TWILIO_TOKENS_ACCOUNT chooses each user's account."))
         yield from _accounts_without_key(user)
     else:
-        account = Account.objects.filter(is_default=True).first()
+        account = Account.objects.default()
         if account is None:
             yield Line("missing", _("No account is the default."), _list(Account))
         else:
@@ -180,7 +179,7 @@ def _product(user: Any, grant: type[Grant], key: APIKey) -> Iterator[Line]:
         return
     values = {"product": label, "model": model._meta.verbose_name}
     of_account = model.objects.filter(account=key.account_id)
-    default = of_account.filter(is_default=True).first()
+    default = of_account.default()
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
@@ -231,12 +230,14 @@ def _keys(user: Any) -> Iterator[Line]:
 
 
 def _failed_checks(user: Any) -> Iterator[Line]:
-    for model in (APIKey, ChatService, TwiMLApp, PushCredential):
+    models: list[type[Checked]] = [APIKey, *resource_kinds()]
+    for model in models:
         if _may(user, "view", model):
-            rows: Any = model._default_manager.exclude(check_outcome__in=["", Outcome.VERIFIED])
+            rows: QuerySet[Any] = model._default_manager.order_by("-checked_at")
+            rows = rows.exclude(check_outcome__in=["", Outcome.VERIFIED])
             if model is APIKey:
                 rows = rows.filter(is_active=True)
-            yield from _lines("failed", "%(row)s: %(message)s", rows.order_by("-checked_at"))
+            yield from _lines("failed", "%(row)s: %(message)s", rows)
 
 
 def _lines(level: str, text: str, rows: Iterable[Any]) -> Iterator[Line]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twilio_tokens.admin.moments import to_the_second
-from twilio_tokens.grants import registered
+from twilio_tokens.grants import products_in
 from twilio_tokens.issuing import IssuedAccessToken
 
 
@@ -15,13 +15,12 @@ def sdk_notes(issued: IssuedAccessToken) -> list[tuple[str, list[str]]]:
             [
                 str(note.text) % {"at": to_the_second(note.at)} if note.at else str(note.text)
                 for note in product.sdk_notes(
-                    issued.grants[product.twilio_key],
+                    payload,
                     identity=issued.identity,
                     issued_at=issued.issued_at,
                     expires_at=issued.expires_at,
                 )
             ],
         )
-        for product in registered().values()
-        if product.twilio_key in issued.grants
+        for product, payload in products_in(issued.grants)
     ]

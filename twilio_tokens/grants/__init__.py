@@ -1,17 +1,7 @@
 """What a token may grant: a module for each product, and the door that sites register theirs at."""
 
-from .base import (
-    Default,
-    Example,
-    FieldKind,
-    Grant,
-    GrantField,
-    Note,
-    PayloadField,
-    fields_of,
-    register,
-    registered,
-)
+from .base import Default, Grant, Note, products_in, register, registered
+from .fields import Example, FieldKind, GrantField, PayloadField, fields_of
 from .identity_rule import IdentityRule
 
 # Products are shown in the order of their import.
@@ -40,6 +30,7 @@ __all__ = [
     "Voice",
     "WorkerGrant",
     "fields_of",
+    "products_in",
     "register",
     "registered",
 ]

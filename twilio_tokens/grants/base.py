@@ -27,22 +27,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ValidationError
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from twilio.jwt.access_token import AccessTokenGrant
 
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import InvalidGrant
 from twilio_tokens.models import Resource, RestrictedResource
-from twilio_tokens.sids import SIDKind
 
+from .fields import Example, FieldKind, GrantField, PayloadField, fields_of
 from .identity_rule import IdentityRule
 
 if TYPE_CHECKING:
@@ -51,58 +47,6 @@ else:
     _StrOrPromise = str  # for get_type_hints(), which reads all annotations of a class
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-
-class FieldKind(Enum):
-    """What a field of a grant holds."""
-
-    NAME = "the name of a resource"
-    CHOICE = "one of a few words"
-    TEXT = "text"
-    BOOLEAN = "boolean"
-    INTEGER = "integer"
-    OBJECT = "object"
-
-
-@dataclass(frozen=True)
-class GrantField:
-    """A field of a grant, for the forms that ask for it and the documents that describe it."""
-
-    name: str
-    kind: FieldKind
-    label: _StrOrPromise
-    help_text: _StrOrPromise
-    max_length: int | None
-    choices: Sequence[str]
-
-
-@dataclass(frozen=True)
-class PayloadField:
-    """A value that stands in the product's part of a token: a SID, or one of a few words.
-
-    ``path`` leads to it, with a dot between the keys.
-    """
-
-    path: str
-    kind: SIDKind | Sequence[str]
-    is_needed: bool = True
-
-    def problem(self, payload: Mapping[str, Any]) -> str | None:
-        """What Twilio would not like about it."""
-        value: Any = payload
-        for key in self.path.split("."):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is None and not self.is_needed:
-            return None
-        if not isinstance(self.kind, SIDKind):
-            choices = ", ".join(self.kind)
-            message = _("this should be one of %(choices)s.") % {"choices": choices}
-            return None if value in self.kind else str(message)
-        try:
-            self.kind.validate(value if isinstance(value, str) else "")
-        except ValidationError as error:
-            return str(error.messages[0])
-        return None
 
 
 @dataclass(frozen=True)
@@ -122,14 +66,6 @@ class Default:
 
     asked_for_by: str
     among: Mapping[str, str | bool] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Example:
-    """For documents: the fields of a request, and what the token has under ``twilio_key`` then."""
-
-    request: Mapping[str, Any]
-    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -183,7 +119,7 @@ class Grant(ABC):
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:
         """What the product's SDK does with a token that has this ``payload``."""
-        return iter(())
+        yield Note(_("Replace it before %(at)s."), expires_at)
 
     def clean(self) -> None:
         """Raise ``InvalidGrant`` for a value that no user may be granted."""
@@ -256,34 +192,6 @@ class Grant(ABC):
             )
 
 
-_KINDS = {bool | None: FieldKind.BOOLEAN, int | None: FieldKind.INTEGER, str | None: FieldKind.TEXT}
-
-
-@cache
-def fields_of(grant: type[Grant]) -> tuple[GrantField, ...]:
-    """In the order of declaration."""
-    hints = get_type_hints(grant)
-
-    def kind(each: dataclasses.Field[Any]) -> FieldKind:
-        if each.name in grant.resources:
-            return FieldKind.NAME
-        if "choices" in each.metadata:
-            return FieldKind.CHOICE
-        return _KINDS.get(hints[each.name], FieldKind.OBJECT)
-
-    return tuple(
-        GrantField(
-            name=each.name,
-            kind=kind(each),
-            label=each.metadata.get("label", capfirst(each.name.replace("_", " "))),
-            help_text=each.metadata.get("help_text", ""),
-            max_length=each.metadata.get("max_length"),
-            choices=each.metadata.get("choices", ()),
-        )
-        for each in dataclasses.fields(grant)
-    )
-
-
 #: What stands beside the products in requests and answers.
 _RESERVED = {"code", "detail", "identity", "ttl"}
 
@@ -314,3 +222,9 @@ def register(grant: _GrantClass) -> _GrantClass:
 def registered() -> Mapping[str, type[Grant]]:
     """Product to grant class, in the order of registration."""
     return MappingProxyType(_registry)
+
+
+def products_in(grants: Mapping[str, Any]) -> Iterator[tuple[type[Grant], Any]]:
+    """The product of each of Twilio's grants in a token that is known here, and its payload."""
+    by_key = {grant.twilio_key: grant for grant in reversed(_registry.values())}
+    return ((by_key[key], payload) for key, payload in grants.items() if key in by_key)

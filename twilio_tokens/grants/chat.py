@@ -16,7 +16,8 @@ from twilio_tokens import sids
 from twilio_tokens.models import ChatService, PushCredential
 
 from . import push
-from .base import Example, Note, PayloadField, register
+from .base import Note, register
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 #: How long before the expiry the Client tells of it.
@@ -28,6 +29,7 @@ WARNING = timedelta(seconds=180)
 class Chat(push.NotifiesMobileApps):
     product = "chat"
     label = _("Chat")
+    default_ttl = 3_600
     resources = MappingProxyType({"service": ChatService, "push_credential": PushCredential})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=51003, error_if_missing=51007)

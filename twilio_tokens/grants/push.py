@@ -21,19 +21,19 @@ PLATFORMS = {
 }
 
 
-def push_credential() -> Any:
+def push_credential() -> str | None:
     """The field of this name; ``platform()`` and ``sandbox()`` likewise."""
     text = _("For mobile apps, so that they are notified: the name of a push credential.")
     return field(default=None, metadata={"label": _("Push credential"), "help_text": text})
 
 
-def platform() -> Any:
+def platform() -> str | None:
     text = _("Instead of a push credential: the default one of this platform.")
     metadata = {"label": _("Platform"), "help_text": text, "choices": tuple(PLATFORMS)}
     return field(default=None, metadata=metadata)
 
 
-def sandbox() -> Any:
+def sandbox() -> bool | None:
     text = _("With a platform: the default of Apple's sandbox, for development builds.")
     return field(default=None, metadata={"label": _("Sandbox"), "help_text": text})
 

@@ -15,7 +15,8 @@ from twilio.jwt.access_token.grants import SyncGrant
 from twilio_tokens import sids
 from twilio_tokens.models import SyncService
 
-from .base import Example, Grant, Note, PayloadField, register
+from .base import Grant, Note, register
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 
@@ -25,6 +26,7 @@ class Sync(Grant):
     product = "sync"
     label = _("Sync")
     twilio_key = "data_sync"
+    default_ttl = 3_600
     resources = MappingProxyType({"service": SyncService})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=54351, error_if_missing=51007)

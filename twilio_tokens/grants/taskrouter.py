@@ -17,7 +17,8 @@ from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import NotConfigured, PermissionDenied, SettingError
 from twilio_tokens.models import Workspace
 
-from .base import Example, Grant, Note, PayloadField, register
+from .base import Grant, Note, register
+from .fields import Example, PayloadField
 
 ROLES = ("worker", "supervisor")
 
@@ -38,6 +39,7 @@ class TaskRouter(Grant):
     product = "taskrouter"
     label = _("TaskRouter")
     twilio_key = "task_router"
+    default_ttl = 3_600
     resources = MappingProxyType({"workspace": Workspace})
     needed = "workspace"
     example = Example(
@@ -62,16 +64,18 @@ class TaskRouter(Grant):
         worker = answer_of("WORKER", choose, user, resources["workspace"])
         if worker is None:
             raise PermissionDenied(_("You are no worker in this workspace."))
+        if not isinstance(worker, WorkerGrant):
+            raise SettingError(
+                "The function in TWILIO_TOKENS_WORKER should return a WorkerGrant or None."
+            )
         grant = TaskRouterGrant(
-            workspace_sid=resources["workspace"].sid,
-            worker_sid=getattr(worker, "sid", None),
-            role=getattr(worker, "role", None),
+            workspace_sid=resources["workspace"].sid, worker_sid=worker.sid, role=worker.role
         )
         for each in self.payload_fields:
             problem = each.problem(grant.to_payload())
             if problem is not None:
                 raise SettingError(
-                    "The function in TWILIO_TOKENS_WORKER should return a WorkerGrant or None: "
+                    "The function in TWILIO_TOKENS_WORKER returned what Twilio does not take, "
                     f"{each.path}: {problem}"
                 )
         return grant

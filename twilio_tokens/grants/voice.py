@@ -18,7 +18,8 @@ from twilio_tokens.exceptions import PermissionDenied
 from twilio_tokens.models import PushCredential, TwiMLApp
 
 from . import push
-from .base import Example, Note, PayloadField, register
+from .base import Note, register
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 #: Bytes of JSON in UTF-8, as they stand in the token.
@@ -33,6 +34,7 @@ WARNING = timedelta(seconds=10)
 class Voice(push.NotifiesMobileApps):
     product = "voice"
     label = _("Voice")
+    default_ttl = 3_600
     resources = MappingProxyType({"app": TwiMLApp, "push_credential": PushCredential})
     needed = "app"
     identity_rule = IdentityRule(  # the Voice SDK's page on Access Tokens

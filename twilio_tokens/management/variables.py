@@ -13,9 +13,14 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from twilio_tokens import sids
-from twilio_tokens.models import Region
+from twilio_tokens.defaults import WithDefault
+from twilio_tokens.fields import SIDField
+from twilio_tokens.models import Region, Resource, SIDVariable, resource_kinds
 
 PREFIX = "TWILIO_"
+
+#: Of what is imported, if it has no other.
+NAME = "default"
 
 #: Settings of this app, which are nothing to import.
 OWN_PREFIX = "TWILIO_TOKENS_"
@@ -24,7 +29,7 @@ OWN_PREFIX = "TWILIO_TOKENS_"
 LARGEST_FILE = 1_048_576
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Purpose:
     """What a variable is for; ``kind`` is None for a secret.
 
@@ -33,6 +38,8 @@ class Purpose:
 
     kind: sids.SIDKind | None
     names: tuple[str, ...]
+    #: Those that are used for other things, too, although they have the prefix.
+    ambiguous: tuple[str, ...] = ()
 
     @property
     def first_name(self) -> str:
@@ -55,31 +62,34 @@ class Purpose:
 ACCOUNT = Purpose(sids.ACCOUNT, ("ACCOUNT_SID",))
 API_KEY = Purpose(sids.API_KEY, ("API_KEY", "API_KEY_SID"))
 API_SECRET = Purpose(None, ("API_SECRET", "API_KEY_SECRET"))  # in the order of their keys
-CHAT_SERVICE = Purpose(
-    sids.CHAT_SERVICE, ("CHAT_SERVICE_SID", "CONVERSATIONS_SERVICE_SID", "SERVICE_SID")
-)
-TWIML_APP = Purpose(
-    sids.TWIML_APP, ("TWIML_APP_SID", "TWIML_APPLICATION_SID", "APP_SID", "OUTGOING_SID")
-)
-APN_CREDENTIAL = Purpose(sids.PUSH_CREDENTIAL, ("APN_PUSH_CREDENTIAL_SID",))
-FCM_CREDENTIAL = Purpose(sids.PUSH_CREDENTIAL, ("FCM_PUSH_CREDENTIAL_SID",))
 REQUIRED = (ACCOUNT, API_KEY, API_SECRET)
-PURPOSES = (*REQUIRED, CHAT_SERVICE, TWIML_APP, APN_CREDENTIAL, FCM_CREDENTIAL)
-
-#: Prefixed, but Twilio's guides use it for services of several products (Verify, Sync, Notify).
-AMBIGUOUS = {"TWILIO_SERVICE_SID"}
-
-#: Names in Twilio's samples for what cannot be imported; a push credential of no stated platform
-#: among them.
-NOT_IMPORTED = (
-    "PUSH_CREDENTIAL_SID",
-    "SYNC_SERVICE_SID",
-    "WORKSPACE_SID",
-    "TASKROUTER_WORKSPACE_SID",
-)
 
 
-_KNOWN = sorted({name for each in PURPOSES for name in each.names} | set(NOT_IMPORTED))
+@dataclass(frozen=True, eq=False)
+class ResourcePurpose(Purpose):
+    """A resource, and what it has besides its SID when it is made."""
+
+    model: type[Resource] = field(kw_only=True)
+    made_with: Mapping[str, object] = field(kw_only=True)
+
+
+def _purpose(model: type[Resource], variable: SIDVariable) -> ResourcePurpose:
+    [sid] = [each for each in model._meta.get_fields() if isinstance(each, SIDField)]
+    values = {"name": NAME, **variable.made_with}
+    if issubclass(model, WithDefault):
+        values["is_default"] = True
+    return ResourcePurpose(
+        sid.kind, variable.names, variable.ambiguous, model=model, made_with=values
+    )
+
+
+RESOURCES = tuple(_purpose(model, each) for model in resource_kinds() for each in model.variables)
+PURPOSES = (*REQUIRED, *RESOURCES)
+
+#: A push credential in Twilio's samples, of which they do not tell the platform.
+NOT_IMPORTED = "PUSH_CREDENTIAL_SID"
+
+_KNOWN = sorted({NOT_IMPORTED, *(name for each in PURPOSES for name in each.names)})
 _OURS = re.compile(
     rf"^\s*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
 )
@@ -89,11 +99,8 @@ _OURS = re.compile(
 class Variable:
     name: str
     value: str = field(repr=False)
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the name alone says that this is Twilio's, and what for."""
-        return self.name.startswith(PREFIX) and self.name not in AMBIGUOUS
+    #: Whether the name alone says that this is Twilio's, and what for.
+    is_certain: bool
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,11 @@ def _candidates(
 
 def _variables(purpose: Purpose, given: Mapping[str, str]) -> list[Variable]:
     names = [*(PREFIX + name for name in purpose.names), *purpose.names]
-    return [Variable(name, given[name]) for name in names if name in given]
+    return [
+        Variable(name, given[name], name.startswith(PREFIX) and name not in purpose.ambiguous)
+        for name in names
+        if name in given
+    ]
 
 
 def _passed_over(purpose: Purpose, given: Mapping[str, str]) -> Iterator[str]:

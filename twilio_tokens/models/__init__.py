@@ -5,12 +5,15 @@ from .checked import Checked, Outcome
 from .issued_tokens import IssuedToken
 from .resources import (
     ChatService,
+    Collection,
     PushCredential,
     Resource,
     RestrictedResource,
+    SIDVariable,
     SyncService,
     TwiMLApp,
     Workspace,
+    resource_kinds,
 )
 
 __all__ = [
@@ -20,14 +23,17 @@ __all__ = [
     "Account",
     "ChatService",
     "Checked",
+    "Collection",
     "IssuedToken",
     "Outcome",
     "PushCredential",
     "Region",
     "Resource",
     "RestrictedResource",
+    "SIDVariable",
     "SyncService",
     "TwiMLApp",
     "Workspace",
+    "resource_kinds",
     "validate_region",
 ]

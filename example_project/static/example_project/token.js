@@ -15,10 +15,10 @@ async function start() {
   const offer = await response.json();
   if (!response.ok) throw new TokenError(response, offer);
   form.elements.ttl.max = offer.ttl.max;
-  for (const [product, list] of [["chat", "services"], ["voice", "apps"]]) {
-    const select = form.elements[product + (product === "chat" ? ".service" : ".app")];
-    select.append(...offer[product][list].map((name) => new Option(name)));
-    if (offer[product].default) select.value = offer[product].default;
+  for (const select of form.querySelectorAll("[data-names]")) {
+    const offered = offer[select.name.split(".")[0]];
+    select.append(...offered[select.dataset.names].map((name) => new Option(name)));
+    if (offered.default) select.value = offered.default;
   }
   if (offer.video.room_required) form.elements["video.room"].placeholder = "Required";
   for (const fieldset of form.querySelectorAll("[data-product]")) {

@@ -3,10 +3,8 @@ from __future__ import annotations
 import os
 import time
 from argparse import ArgumentParser
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
@@ -15,41 +13,19 @@ from django.db import IntegrityError, OperationalError, models, router, transact
 from twilio_tokens.crypto import matches
 from twilio_tokens.management import variables
 from twilio_tokens.management.terminal import TerminalCommand
-from twilio_tokens.management.variables import Purpose, TwilioVariables, Variable
-from twilio_tokens.models import (
-    Account,
-    APIKey,
-    ChatService,
-    Outcome,
-    PushCredential,
-    Region,
-    Resource,
-    TwiMLApp,
+from twilio_tokens.management.variables import (
+    Purpose,
+    ResourcePurpose,
+    TwilioVariables,
+    Variable,
 )
+from twilio_tokens.models import Account, APIKey, Outcome, Region, Resource
 from twilio_tokens.verification import Finding, verify_credentials
 
-#: Of imported rows. What is set only when a row is made is the admins' to change.
-NAME = "default"
+_Row = TypeVar("_Row", bound=models.Model)
 
 #: Imports that run at once get in each other's way; then one is begun again.
 ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A service, app or push credential to import, with what it has besides its SID when made."""
-
-    purpose: Purpose
-    model: type[Resource]
-    made_with: Mapping[str, Any]
-
-
-RESOURCES = (
-    Imported(variables.CHAT_SERVICE, ChatService, {"name": NAME, "is_default": True}),
-    Imported(variables.TWIML_APP, TwiMLApp, {"name": NAME, "is_default": True}),
-    Imported(variables.APN_CREDENTIAL, PushCredential, {"name": "apn", "platform": "apn"}),
-    Imported(variables.FCM_CREDENTIAL, PushCredential, {"name": "fcm", "platform": "fcm"}),
-)
 
 
 class Command(TerminalCommand):
@@ -140,9 +116,9 @@ class _Import:
             _rows(Account).filter(pk=0).update(is_default=False)
             account = self._account(self.found[variables.ACCOUNT])
             key = self._api_key(account)
-            for resource in RESOURCES:
-                if resource.purpose in self.found:
-                    self._resource(account, resource, self.found[resource.purpose])
+            for purpose in variables.RESOURCES:
+                if purpose in self.found:
+                    self._resource(account, purpose, self.found[purpose])
             if retire_others and key is not None and not self.problems:
                 self._retire_older_than(key)
         if self.problems:
@@ -156,7 +132,7 @@ class _Import:
         if account is not None:
             self._tell("unchanged", account)
             return account
-        account = Account(name=NAME, sid=sid.value, is_default=True)
+        account = Account(name=variables.NAME, sid=sid.value, is_default=True)
         self._create(account)
         return account
 
@@ -188,14 +164,15 @@ class _Import:
             key.record_check(self.finding.outcome, self.finding.message, self.finding.code)
         return key
 
-    def _resource(self, account: Account, resource: Imported, sid: Variable) -> None:
-        rows = _rows(resource.model)
-        kind, name = resource.model._meta.verbose_name, resource.made_with["name"]
+    def _resource(self, account: Account, purpose: ResourcePurpose, sid: Variable) -> None:
+        rows = _rows(purpose.model)
+        kind, name = purpose.model._meta.verbose_name, purpose.made_with["name"]
         same = ({"sid": sid.value, "account": account}, {"sid": sid.value}, {"name": name})
         row = next((row for each in same if (row := rows.filter(**each).first())), None)
         if row is None:
-            values = {"account": account, "sid": sid.value, **resource.made_with}
-            self._create(resource.model(**values))
+            # What is set only now is the admins' to change.
+            values = {"account": account, "sid": sid.value, **purpose.made_with}
+            self._create(purpose.model(**values))
         elif row.account_id != account.pk:
             self.problems.append(
                 f"{sid.name}: {kind} “{row}” belongs to another account here. Rename or delete it "
@@ -224,7 +201,7 @@ class _Import:
             row.save()
             self._tell("created", row)
 
-    def _update(self, row: Any, changes: list[str]) -> None:
+    def _update(self, row: APIKey | Resource, changes: list[str]) -> None:
         row.forget_check()
         noted = {"updated_at", "checked_at", "check_outcome", "check_code", "check_message"}
         fields = noted & {field.name for field in row._meta.fields}
@@ -249,6 +226,6 @@ class _Import:
         self.lines.append(f"{outcome}: {row._meta.verbose_name} {row}")
 
 
-def _rows(model: type[models.Model]) -> Any:
+def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
     """Where they are written: a replica may lag behind."""
     return model._default_manager.using(router.db_for_write(model))

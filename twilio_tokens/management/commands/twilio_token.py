@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from twilio_tokens.grants import FieldKind, fields_of, registered
+from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.management.terminal import TerminalCommand
@@ -25,13 +25,19 @@ class Command(TerminalCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         for product, grant in registered().items():
-            first, *_rest = fields_of(grant)
+            option = f"--{product.replace('_', '-')}"
+            field = _field_of(grant)
+            if field is None:
+                parser.add_argument(
+                    option, action="store_const", const=UNNAMED, help=str(grant.label)
+                )
+                continue
             parser.add_argument(
-                f"--{product.replace('_', '-')}",
+                option,
                 nargs="?",
                 const=UNNAMED,
-                metavar="NAME" if first.kind is FieldKind.NAME else first.name.upper(),
-                help=f"{grant.label}. {first.help_text}",
+                metavar="NAME" if field.kind is FieldKind.NAME else field.name.upper(),
+                help=f"{grant.label}. {field.help_text}",
             )
         parser.add_argument("--ttl", type=int, help="lifetime in seconds")
         parser.add_argument(
@@ -46,9 +52,9 @@ class Command(TerminalCommand):
             names = ", ".join(user.get_username() for user in users)
             raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
         grants = [
-            grant(**({} if asked_for is UNNAMED else {fields_of(grant)[0].name: asked_for}))
+            _asked_for(grant, options[product])
             for product, grant in registered().items()
-            if (asked_for := options[product]) is not None
+            if options[product] is not None
         ]
         if not grants:
             products = ", ".join(f"--{product.replace('_', '-')}" for product in registered())
@@ -60,3 +66,15 @@ class Command(TerminalCommand):
             f"Identity {issued.identity}, account {issued.account_sid}, "
             f"grants {', '.join(issued.grants)}, expires {answer['expires_at']}."
         )
+
+
+def _field_of(grant: type[Grant]) -> GrantField | None:
+    """The one that is given on the command line: the first, if it is text."""
+    first = next(iter(fields_of(grant)), None)
+    texts = {FieldKind.NAME, FieldKind.TEXT, FieldKind.CHOICE}
+    return first if first is not None and first.kind in texts else None
+
+
+def _asked_for(grant: type[Grant], value: object) -> Grant:
+    field = _field_of(grant)
+    return grant() if value is UNNAMED or field is None else grant(**{field.name: value})

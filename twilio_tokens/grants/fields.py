@@ -1,0 +1,109 @@
+"""What the fields of a grant hold, and what stands in a token for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from twilio_tokens.sids import SIDKind
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+    from .base import Grant
+
+
+class FieldKind(Enum):
+    """What a field of a grant holds."""
+
+    NAME = "the name of a resource"
+    CHOICE = "one of a few words"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class GrantField:
+    """A field of a grant, for the forms that ask for it and the documents that describe it."""
+
+    name: str
+    kind: FieldKind
+    label: _StrOrPromise
+    help_text: _StrOrPromise
+    max_length: int | None
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PayloadField:
+    """A value that stands in the product's part of a token: a SID, or one of a few words.
+
+    ``path`` leads to it, with a dot between the keys.
+    """
+
+    path: str
+    kind: SIDKind | Sequence[str]
+    is_needed: bool = True
+
+    def problem(self, payload: Mapping[str, Any]) -> str | None:
+        """What Twilio would not like about it."""
+        value: Any = payload
+        for key in self.path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None and not self.is_needed:
+            return None
+        if not isinstance(self.kind, SIDKind):
+            choices = ", ".join(self.kind)
+            message = _("this should be one of %(choices)s.") % {"choices": choices}
+            return None if value in self.kind else str(message)
+        try:
+            self.kind.validate(value if isinstance(value, str) else "")
+        except ValidationError as error:
+            return str(error.messages[0])
+        return None
+
+
+@dataclass(frozen=True)
+class Example:
+    """For documents: the fields of a request, and what the token has under ``twilio_key`` then."""
+
+    request: Mapping[str, Any]
+    payload: Mapping[str, Any]
+
+
+_KINDS = {bool | None: FieldKind.BOOLEAN, int | None: FieldKind.INTEGER, str | None: FieldKind.TEXT}
+
+
+@cache
+def fields_of(grant: type[Grant]) -> tuple[GrantField, ...]:
+    """In the order of declaration."""
+    hints = get_type_hints(grant)
+
+    def kind(each: dataclasses.Field[Any]) -> FieldKind:
+        if each.name in grant.resources:
+            return FieldKind.NAME
+        if "choices" in each.metadata:
+            return FieldKind.CHOICE
+        return _KINDS.get(hints[each.name], FieldKind.OBJECT)
+
+    return tuple(
+        GrantField(
+            name=each.name,
+            kind=kind(each),
+            label=each.metadata.get("label", capfirst(each.name.replace("_", " "))),
+            help_text=each.metadata.get("help_text", ""),
+            max_length=each.metadata.get("max_length"),
+            choices=each.metadata.get("choices", ()),
+        )
+        for each in dataclasses.fields(grant)
+    )
