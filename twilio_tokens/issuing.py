@@ -119,6 +119,8 @@ def _issue(
     issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
     credentials = Credentials(_signed_in(user))
+    if issued_by is not None and not isinstance(issued_by, get_user_model()):
+        raise NotConfigured("Who the token is issued by should be a user or None.")
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(credentials, grants)
