@@ -8,11 +8,27 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 from .conftest import new_secret, sid
 
-PREFIXES = {Account: "AC", APIKey: "SK", ChatService: "IS", TwiMLApp: "AP", PushCredential: "CR"}
+PREFIXES = {
+    Account: "AC",
+    APIKey: "SK",
+    ChatService: "IS",
+    TwiMLApp: "AP",
+    PushCredential: "CR",
+    SyncService: "IS",
+    Workspace: "WS",
+}
 AUDIT_LIST = "admin:twilio_tokens_issuedtoken_changelist"
 
 
@@ -23,6 +39,8 @@ def url(model: Any, page: str, *args: Any) -> str:
 def filled(model: Any, **values: Any) -> dict[str, Any]:
     """What an operator posts to add a row. Its account is the one that is there."""
     data = {"name": "new", "sid": sid(PREFIXES[model], "1")}
+    if "_saveasnew" not in values:
+        data["_save"] = "Save"
     if model is Account:
         data["is_default"] = "on"
     else:

@@ -26,14 +26,16 @@ from twilio_tokens.models import (
     IssuedToken,
     PushCredential,
     Region,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 from .conftest import decoded, new_secret, sid
 from .console import PREFIXES, errors, filled, url
 
 EDITABLE = pytest.mark.parametrize("model", PREFIXES)
-WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp])
+WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp, SyncService, Workspace])
 
 
 def ciphertext(key: APIKey) -> str:

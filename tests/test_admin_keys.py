@@ -63,7 +63,7 @@ def test_a_key_that_twilio_knows_is_saved_as_verified(
     assert key.check_outcome == Outcome.VERIFIED
     assert key.checked_at is not None
     assert messages(response)[0].startswith("Twilio accepts this key for its account, in US1.")
-    assert '<span class="twilio-badge twilio-verified">verified</span>' in response.content.decode()
+    assert '<span class="twilio-badge twilio-good">verified</span>' in response.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_keys_services_apps_and_push_credentials_are_checked_by_action(
         response = check(admin_client, row)
         row.refresh_from_db()
         assert row.check_outcome == Outcome.VERIFIED
-        assert messages(response) == ["1 was verified."]
+        assert messages(response) == ["1 was checked, and Twilio confirms it."]
 
 
 def test_what_is_refused_is_said_row_by_row(
@@ -259,8 +259,8 @@ def test_what_is_refused_is_said_row_by_row(
     # Its account has no key, so that Twilio cannot even be asked.
     theirs = ChatService.objects.get(name="theirs")
     response = check(admin_client, *services, theirs)
-    verified, gone, no_key = sorted(messages(response))
-    assert verified == "1 was verified."
+    confirmed, gone, no_key = sorted(messages(response))
+    assert confirmed == "1 was checked, and Twilio confirms it."
     assert gone.startswith(f"gone: Account {api_key.account.sid} has no Chat service")
     assert no_key == f"theirs: Account {other.sid} has no active API key."
     theirs.refresh_from_db()
@@ -273,7 +273,7 @@ def test_the_rest_is_left_when_twilio_is_unreachable(
     twilio.fail(reset=True)
     keys = [api_key, add_key(api_key.account)]
     response = check(admin_client, *keys)
-    assert "What came after it was not checked." in messages(response)
+    assert "The rows after it were not checked." in messages(response)
     assert APIKey.objects.filter(check_outcome=Outcome.UNREACHABLE).count() == 1
 
 
@@ -419,8 +419,8 @@ def test_the_list_tells_each_keys_state(
     retired_at = timezone.now() - timedelta(days=2)
     APIKey.objects.filter(pk=now_deletable.pk).update(retired_at=retired_at)
     content = admin_client.get(url(APIKey, "changelist")).content.decode()
-    for state in ("signing", "standby", "retired"):
-        assert f'<span class="twilio-badge twilio-{state}">{state}</span>' in content
+    for state, meaning in (("signing", "good"), ("standby", "warning"), ("retired", "neutral")):
+        assert f'<span class="twilio-badge twilio-{meaning}">{state}</span>' in content
     assert '<td class="field-live_tokens">1</td>' in content
     assert '<td class="field-safe_to_delete">now</td>' in content
     assert '<td class="field-safe_to_delete">after ' in content

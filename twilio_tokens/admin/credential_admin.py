@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.db import IntegrityError, OperationalError
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.badges import OUTCOMES, badge
 from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
 from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
@@ -31,6 +33,11 @@ LEVELS = {
     Outcome.REFUSED: messages.ERROR,
     Outcome.UNREACHABLE: messages.WARNING,
 }
+
+#: As Django's admin declares them: a title, or None, and options.
+Fieldsets = list[tuple[Any, Any]]
+
+_Answer = TypeVar("_Answer")
 
 
 class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -51,13 +58,13 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """The pages that Django's admin does not have."""
         return []
 
-    def url(self, route: str, view: Any, name: str) -> URLPattern:
+    def url(self, route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
         pattern: URLPattern = path(
             route, self.admin_site.admin_view(view), name=self._url_name(name)
         )
         return pattern
 
-    def address(self, name: str, *args: Any) -> str:
+    def address(self, name: str, *args: int | UUID) -> str:
         """Of a page of this model, in the admin site that this is."""
         quoted = [quote(each) for each in args]
         return reverse(f"{self.admin_site.name}:{self._url_name(name)}", args=quoted)
@@ -65,18 +72,25 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _url_name(self, name: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
+    def may_save(self, request: HttpRequest, row: Model | None) -> bool:
+        if row is None:
+            return self.has_add_permission(request)
+        return self.has_change_permission(request, row)
+
     # The account of a row
 
-    def without_dead_link(self, request: HttpRequest, obj: Any, fieldsets: Any) -> Any:
+    def without_dead_link(
+        self, request: HttpRequest, row: Model | None, fieldsets: Fieldsets
+    ) -> Fieldsets:
         """Django makes an account that is only shown a link, also for who may not follow it."""
-        is_shown_only = obj is not None and (
-            "account" in self.get_readonly_fields(request, obj)
-            or not self.has_change_permission(request, obj)
+        is_shown_only = row is not None and (
+            "account" in self.get_readonly_fields(request, row)
+            or not self.has_change_permission(request, row)
         )
         if not is_shown_only or self._may_view_account(request):
             return fieldsets
         return [
-            (title, {**options, "fields": list(map(_name_only, options["fields"]))})
+            (title, {**options, "fields": [_name_only(each) for each in options["fields"]]})
             for title, options in fieldsets
         ]
 
@@ -85,18 +99,20 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return any(request.user.has_perm(name) for name in names)
 
     @admin.display(description=_("account"))
-    def account_name(self, row: Any) -> str:
-        return str(row.account)
+    def account_name(self, row: Model) -> str:
+        return str(row.account)  # type: ignore[attr-defined]
 
     # Lists
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SafeChangeList
 
-    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> type[ModelForm[Model]]:
         return super().get_changelist_form(request, **{"form": CredentialForm, **kwargs})
 
-    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def response_action(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
         selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if are_usable_ids(self.model, selected):
             return super().response_action(request, *args, **kwargs)
@@ -106,33 +122,39 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     # Two requests at once
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        view = super().changelist_view
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        def view() -> HttpResponse:
+            return super(CredentialAdmin, self).changelist_view(request, extra_context)
+
         # An action of the site's own may do what should not be done twice.
         if "_save" in request.POST or request.POST.get("action") == "delete_selected":
-            return _again_if_outrun(view, request, extra_context)
-        return view(request, extra_context)
+            return again_if_outrun(view)
+        return view()
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return _again_if_outrun(super().changeform_view, request, *args, **kwargs)
+    def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        view = super().changeform_view
+        return again_if_outrun(lambda: view(*args, **kwargs))
 
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return _again_if_outrun(super().delete_view, request, *args, **kwargs)
+    def delete_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        view = super().delete_view
+        return again_if_outrun(lambda: view(*args, **kwargs))
 
 
-def _name_only(field: Any) -> Any:
+def _name_only(field: str | list[str] | tuple[str, ...]) -> str | list[str] | tuple[str, ...]:
     return "account_name" if field == "account" else field
 
 
-def _again_if_outrun(view: Callable[..., Any], request: HttpRequest, *args: Any, **kw: Any) -> Any:
+def again_if_outrun(view: Callable[[], _Answer]) -> _Answer:
     """What the form found free, another request may take before it is saved.
 
     The view's transaction is rolled back then. The second time the form sees what is stored.
     """
     try:
-        return view(request, *args, **kw)
+        return view()
     except (IntegrityError, OperationalError):  # the latter where MariaDB has met a deadlock
-        return view(request, *args, **kw)
+        return view()
 
 
 class ProtectedByAudit(CredentialAdmin):
@@ -141,7 +163,9 @@ class ProtectedByAudit(CredentialAdmin):
     #: The path from an issued token to the rows of this admin.
     audit_path: str
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+    def get_deleted_objects(
+        self, objs: QuerySet[Any] | Sequence[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         count = IssuedToken.objects.filter(**{f"{self.audit_path}__in": objs}).count()
         if count:
             message = ngettext(
@@ -160,15 +184,14 @@ class CheckedAdmin(CredentialAdmin):
 
     actions = ("check_with_twilio",)
 
-    def ask_twilio(self, row: Any) -> Finding:
-        return verify_resource(row)
+    ask_twilio: Callable[[Any], Finding] = staticmethod(verify_resource)
 
-    def has_verify_permission(self, request: HttpRequest) -> bool:
+    def has_check_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("twilio_tokens.verify_credentials")
 
-    @admin.action(description=_("Check with Twilio"), permissions=["verify"])
+    @admin.action(description=_("Check with Twilio"), permissions=["check"])
     def check_with_twilio(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        verified = 0
+        confirmed = 0
         for row in rows.select_related("account"):
             try:
                 finding = self.ask_twilio(row)
@@ -177,39 +200,32 @@ class CheckedAdmin(CredentialAdmin):
                 continue
             row.record_check(finding.outcome, finding.message, finding.code)
             if finding.outcome == Outcome.VERIFIED:
-                verified += 1
+                confirmed += 1
                 continue
             self.message_user(request, f"{row}: {finding.message}", LEVELS[finding.outcome])
             if finding.outcome == Outcome.UNREACHABLE:
                 # Each of the others could take as long to fail.
-                self.message_user(
-                    request, gettext("What came after it was not checked."), messages.WARNING
-                )
+                message = gettext("The rows after it were not checked.")
+                self.message_user(request, message, messages.WARNING)
                 break
-        if verified:
-            self.message_user(
-                request,
-                ngettext("%(count)d was verified.", "%(count)d were verified.", verified)
-                % {"count": verified},
-                messages.SUCCESS,
+        if confirmed:
+            message = ngettext(
+                "%(count)d was checked, and Twilio confirms it.",
+                "%(count)d were checked, and Twilio confirms them.",
+                confirmed,
             )
+            self.message_user(request, message % {"count": confirmed}, messages.SUCCESS)
 
     @admin.display(description=_("check with Twilio"), ordering="check_outcome")
     def check_badge(self, row: Checked) -> SafeString:
         if row.checked_at is None:
-            return badge("never", gettext("never checked"))
-        return format_html(
-            '{} <span class="twilio-note">{}{}</span>',
-            badge(row.check_outcome, row.get_check_outcome_display()),
-            to_the_minute(row.checked_at),
-            "" if row.check_outcome == Outcome.VERIFIED else f": {row.check_message}",
-        )
+            return badge("neutral", gettext("never checked"))
+        moment = to_the_minute(row.checked_at)
+        is_good = row.check_outcome == Outcome.VERIFIED
+        note = moment if is_good else f"{moment}: {row.check_message}"
+        return badge(OUTCOMES[row.check_outcome], row.get_check_outcome_display(), note)
 
 
-def badge(kind: str, text: str) -> SafeString:
-    return format_html('<span class="twilio-badge twilio-{}">{}</span>', kind, text)
-
-
-def default_account() -> dict[str, Any]:
+def default_account() -> dict[str, object]:
     account = Account.objects.default()
     return {} if account is None else {"account": account.pk}

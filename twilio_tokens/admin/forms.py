@@ -52,11 +52,10 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class APIKeyForm(CredentialForm):
-    """Asks Twilio before it takes a new secret. ``finding`` is what Twilio said, or None."""
+    """Asks Twilio before it takes a new secret."""
 
-    #: What Twilio has said of what is posted, if it was asked before. The admin sets it on a
-    #: form class of its own.
-    known: Finding | None = None
+    #: What Twilio said, if it was asked.
+    finding: Finding | None = None
 
     check_with_twilio = forms.BooleanField(
         label=_("Check with Twilio"),
@@ -74,7 +73,6 @@ class APIKeyForm(CredentialForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.finding: Finding | None = None
         if not self.instance._state.adding and "secret" in self.fields:
             self.fields["secret"].help_text = _(
                 "Leave empty to keep the stored secret. It is never shown."
@@ -90,9 +88,9 @@ class APIKeyForm(CredentialForm):
         key = self.instance
         if not isinstance(key.secret, str):
             with suppress(SecretUnavailable):
-                self.finding = self.known or verify_key(key)
+                self.finding = verify_key(key)
             return
-        self.finding = self.known or verify_credentials(key.account.sid, key.sid, key.secret)
+        self.finding = verify_credentials(key.account.sid, key.sid, key.secret)
         if self.finding.outcome == Outcome.REFUSED:
             field = self.finding.field if self.finding.field in self.fields else "secret"
             self.add_error(field, self.finding.message)

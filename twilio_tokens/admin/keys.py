@@ -7,20 +7,21 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.badges import Meaning, badge
 from twilio_tokens.admin.change_list import SafeChangeList
 from twilio_tokens.admin.credential_admin import (
     LEVELS,
     CheckedAdmin,
+    Fieldsets,
     ProtectedByAudit,
-    badge,
     default_account,
 )
 from twilio_tokens.admin.forms import APIKeyForm
@@ -35,9 +36,17 @@ from twilio_tokens.admin.key_status import (
     with_usage,
 )
 from twilio_tokens.admin.moments import to_the_minute
-from twilio_tokens.admin.replacing import replace_view
+from twilio_tokens.admin.replacing import may_replace, replace_view
+from twilio_tokens.admin.saving_keys import SAVES, save_view
 from twilio_tokens.models import APIKey
-from twilio_tokens.verification import Finding, verify_key
+from twilio_tokens.verification import verify_key
+
+STATUSES: dict[Status, Meaning] = {
+    Status.SIGNING: "good",
+    Status.STANDBY: "warning",
+    Status.RETIRED: "neutral",
+    Status.UNREADABLE: "bad",
+}
 
 AUDIT_OFF = _("unknown, the audit is off")
 
@@ -58,6 +67,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     """``check_on_save = False`` on this class takes the check out of the forms."""
 
     check_on_save = True
+    ask_twilio = staticmethod(verify_key)
 
     audit_path = "api_key"
     form = APIKeyForm
@@ -97,46 +107,48 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         key = super().get_object(request, object_id, from_field)
         return key and with_usage(self.get_queryset(request)).filter(pk=key.pk).first()
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: APIKey | None = None) -> Fieldsets:
         fields = ["account", "name", "sid", "region", "secret", "is_active"]
         if self.may_check_on_save(request, obj):
             fields.append("check_with_twilio")
-        state = [(_("State"), {"fields": self.shown_only})]
-        fieldsets = [(None, {"fields": fields}), *(state if obj is not None else [])]
+        fieldsets: Fieldsets = [(None, {"fields": fields})]
+        if obj is not None:
+            fieldsets += [(_("State"), {"fields": self.shown_only})]
         return self.without_dead_link(request, obj, fieldsets)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: APIKey | None = None
+    ) -> tuple[str, ...]:
         if obj is None:
             return ()
         return ("account", "account_name", "sid", "region", *self.shown_only)
 
     def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        form: Any = super().get_form(request, obj, change, **kwargs)
-        form.known = getattr(request, "twilio_finding", None)
+        self, request: HttpRequest, obj: APIKey | None = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[APIKey]]:
+        form = super().get_form(request, obj, change, **kwargs)
         if not self.may_check_on_save(request, obj):
             # What is not shown must not be posted either.
             form.base_fields.pop("check_with_twilio", None)
         return form
 
-    def may_check_on_save(self, request: HttpRequest, obj: Any) -> bool:
-        may_save = (
-            self.has_add_permission(request)
-            if obj is None
-            else self.has_change_permission(request, obj)
-        )
-        return self.check_on_save and may_save and self.has_verify_permission(request)
+    def may_check_on_save(self, request: HttpRequest, key: APIKey | None) -> bool:
+        may_save = self.may_save(request, key)
+        return self.check_on_save and may_save and self.has_check_permission(request)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**default_account(), **super().get_changeform_initial_data(request)}
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         key = self.get_object(request, unquote(object_id))
         context = {}
-        if key is not None and key.is_active and self.may_replace(request, key):
+        if key is not None and key.is_active and may_replace(self, request, key):
             context["replace_url"] = self.address("replace", key.pk)
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
@@ -145,30 +157,24 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         request: HttpRequest,
         object_id: str | None = None,
         form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
-        if request.method == "POST":
-            self._ask_twilio_first(request, object_id)
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        # Inlines, actions and saving as new, which a site's own class may have, are Django's.
+        if SAVES & request.POST.keys() and not self.inlines:
+            key = None if object_id is None else self.get_object(request, unquote(object_id))
+            if object_id is None or key is not None:
+                return save_view(self, request, key, extra_context or {})
         return super().changeform_view(request, object_id, form_url, extra_context)
 
-    def _ask_twilio_first(self, request: HttpRequest, object_id: str | None) -> None:
-        """Before the page's transaction, which a slow Twilio should not hold open."""
-        if "_saveasnew" in request.POST:
-            object_id = None
-        key = None if object_id is None else self.get_object(request, unquote(object_id))
-        is_there = object_id is None or key is not None
-        if is_there and self.may_check_on_save(request, key):
-            form = self.get_form(request, key, change=key is not None)(request.POST, instance=key)
-            form.is_valid()
-            request.twilio_finding = form.finding  # type: ignore[attr-defined]
-
-    def save_model(self, request: HttpRequest, obj: APIKey, form: Any, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: APIKey, form: ModelForm[APIKey], change: bool
+    ) -> None:
         if "secret" in form.changed_data:
             obj.forget_check()
         if not obj.is_active and obj.retired_at is None:
             obj.retired_at = timezone.now()  # retired by an update() before, at a moment unknown
         super().save_model(request, obj, form, change)
-        finding: Finding | None = getattr(form, "finding", None)  # the list's forms ask nobody
+        finding = form.finding if isinstance(form, APIKeyForm) else None  # the list asks nobody
         if finding is not None:
             obj.record_check(finding.outcome, finding.message, finding.code)
             self.message_user(request, finding.message, LEVELS[finding.outcome])
@@ -176,19 +182,11 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     def replace_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return replace_view(self, request, object_id)
 
-    def may_replace(self, request: HttpRequest, key: APIKey) -> bool:
-        return self.has_add_permission(request) and self.has_change_permission(request, key)
-
-    def ask_twilio(self, row: APIKey) -> Finding:
-        return verify_key(row)
-
     @admin.display(description=_("status"))
     def status(self, key: APIKey) -> SafeString:
         state = status(key)
-        shown = badge(state.value, str(state.label))
-        if state != Status.UNREADABLE:
-            return shown
-        return format_html('{} <span class="twilio-note">{}</span>', shown, secret_problem(key))
+        note = secret_problem(key) if state == Status.UNREADABLE else None
+        return badge(STATUSES[state], str(state.label), note or "")
 
     @admin.display(description=_("stored secret"))
     def secret_state(self, key: APIKey) -> str:
@@ -198,15 +196,15 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         return gettext("encrypted with key %(id)s") % {"id": key.secret.key_id}
 
     @admin.display(description=_("last used"))
-    def last_used(self, key: APIKey) -> Any:
+    def last_used(self, key: APIKey) -> str:
         last_used = key.last_used  # type: ignore[attr-defined]
         if last_used is not None:
             return to_the_minute(last_used)
-        return gettext("not in the audit") if is_audited() else AUDIT_OFF
+        return gettext("not in the audit") if is_audited() else str(AUDIT_OFF)
 
     @admin.display(description=_("live tokens"))
-    def live_tokens(self, key: APIKey) -> Any:
-        return key.live_tokens if is_audited() else AUDIT_OFF  # type: ignore[attr-defined]
+    def live_tokens(self, key: APIKey) -> int | str:
+        return key.live_tokens if is_audited() else str(AUDIT_OFF)  # type: ignore[attr-defined]
 
     @admin.display(description=_("safe to delete at Twilio"))
     def safe_to_delete(self, key: APIKey) -> str:

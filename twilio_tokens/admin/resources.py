@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest
 
 from twilio_tokens.admin.change_list import are_usable_ids
-from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
+from twilio_tokens.admin.credential_admin import CheckedAdmin, Fieldsets, default_account
 from twilio_tokens.admin.forms import SafeMultipleChoiceField
 from twilio_tokens.models import (
     Account,
     ChatService,
     PushCredential,
+    Resource,
     SyncService,
     TwiMLApp,
     Workspace,
@@ -28,14 +30,16 @@ class ResourceAdmin(CheckedAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**default_account(), **super().get_changeform_initial_data(request)}
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: Resource | None = None) -> list[Any]:
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.without_dead_link(request, obj, super().get_fieldsets(request, obj))
+    def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Fieldsets:
+        return self.without_dead_link(request, obj, list(super().get_fieldsets(request, obj)))
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Resource, form: ModelForm[Resource], change: bool
+    ) -> None:
         if {"account", "sid", "platform", "sandbox"} & set(form.changed_data):
             obj.forget_check()
         super().save_model(request, obj, form, change)
@@ -44,7 +48,9 @@ class ResourceAdmin(CheckedAdmin):
 class RestrictedResourceAdmin(ResourceAdmin):
     filter_horizontal = ("groups",)
 
-    def formfield_for_manytomany(self, *args: Any, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(
+        self, *args: Any, **kwargs: Any
+    ) -> ModelMultipleChoiceField[Any] | None:
         kwargs.setdefault("form_class", SafeMultipleChoiceField)
         return super().formfield_for_manytomany(*args, **kwargs)
 

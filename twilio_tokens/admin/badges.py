@@ -1,0 +1,23 @@
+"""Words that stand out by what they mean, and the small print beside them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from twilio_tokens.models import Outcome
+
+Meaning = Literal["good", "warning", "bad", "neutral"]
+
+OUTCOMES: dict[str, Meaning] = {
+    Outcome.VERIFIED: "good",
+    Outcome.REFUSED: "bad",
+    Outcome.UNREACHABLE: "warning",
+}
+
+
+def badge(meaning: Meaning, text: str, note: str = "") -> SafeString:
+    shown = format_html('<span class="twilio-badge twilio-{}">{}</span>', meaning, text)
+    return format_html('{} <span class="twilio-note">{}</span>', shown, note) if note else shown
