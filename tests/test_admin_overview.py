@@ -122,7 +122,7 @@ def unusable_function(settings: Any) -> None:
 
 
 def silent_cache(settings: Any) -> None:
-    settings.CACHES = {"default": {"BACKEND": "tests.test_overview.SilentCache"}}
+    settings.CACHES = {"default": {"BACKEND": "tests.test_admin_overview.SilentCache"}}
 
 
 class SilentCache(BaseCache):
