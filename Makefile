@@ -31,7 +31,7 @@ sites: .venv/.sites ## take the main paths on each site of tests/sites
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
 	@unset DATABASE_URL; $(PYTEST) --ds=tests.browser.settings tests/browser
 
-lint: .venv/.test ## check style, and that imports point down only
+lint: .venv/.lint ## check style, and that imports point down only
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache --no-logo
@@ -39,15 +39,15 @@ lint: .venv/.test ## check style, and that imports point down only
 bench: .venv/.test ## measure what issuing costs, beside a view that answers a constant
 	.venv/bin/python -m benchmarks.token_request
 
-types: .venv/.test tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
+types: .venv/.lint tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy
 	tests/node/node_modules/.bin/tsc --project tests/node
 
-matrix: tests/node/node_modules $(SDKS) ## test on every Python from 3.10 to 3.13 that is found, with each Django
-	.ci/matrix
+matrix: .venv/.matrix tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
+	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
 
 clean: ## remove what make has made, but for your data in var/
-	rm -rf .venv .matrix */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 
 # 1: a name, 2: its DATABASE_URL
 define test_on

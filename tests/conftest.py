@@ -29,7 +29,9 @@ from twilio_tokens.models import (
     ChatService,
     IssuedToken,
     PushCredential,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 
@@ -159,7 +161,14 @@ def api(user: User) -> APIClient:
     return client
 
 
-PREFIXES = {Account: "AC", ChatService: "IS", TwiMLApp: "AP", PushCredential: "CR"}
+PREFIXES = {
+    Account: "AC",
+    ChatService: "IS",
+    TwiMLApp: "AP",
+    PushCredential: "CR",
+    SyncService: "IS",
+    Workspace: "WS",
+}
 
 
 @pytest.fixture
@@ -169,6 +178,8 @@ def make(db: None) -> Callable[..., Any]:
     def save(model: type[models.Model], digit: str, **values: Any) -> Any:
         if model is not Account:
             values.setdefault("account", Account.objects.first() or save(Account, "0"))
+        if model is PushCredential:
+            values.setdefault("platform", "apn")
         row = {"name": f"row-{digit}", "sid": sid(PREFIXES[model], digit), **values}
         return model._default_manager.create(**row)
 

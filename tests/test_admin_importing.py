@@ -14,11 +14,20 @@ from django.test import Client
 from django.utils.html import escape
 
 from twilio_tokens.admin import importing
-from twilio_tokens.models import Account, APIKey, ChatService, Outcome, TwiMLApp
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    Outcome,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 from .conftest import disconnect, sid
 from .console import messages, permit, url
-from .twilio_server import Key, TwilioServer, running
+from .twilio_server import TASKROUTER, Key, TwilioServer, running
 
 
 @pytest.fixture
@@ -87,6 +96,64 @@ def test_what_is_ticked_is_stored_and_the_first_becomes_the_default(
     assert rows[0].check_outcome == Outcome.VERIFIED
     history = admin_client.get(url(ChatService, "history", rows[0].pk)).content.decode()
     assert "Added" in history
+
+
+def test_sync_services_workspaces_and_push_credentials_are_imported_as_defaults(
+    twilio: TwilioServer, admin_client: Client, account: Account, page: str
+) -> None:
+    twilio.sync_services[sid("IS", "3")] = (account.sid, "Documents")
+    twilio.workspaces[sid("WS")] = (account.sid, "Agents")
+    twilio.credentials = {
+        sid("CR", "1"): (account.sid, "Phones", "apn", "False"),
+        sid("CR", "2"): (account.sid, "More phones", "apn", "False"),
+        sid("CR", "3"): (account.sid, "Development", "apn", "True"),
+        sid("CR", "4"): (account.sid, "Robots", "fcm", "False"),
+        sid("CR", "5"): (account.sid, "Windows", "wns", "False"),
+    }
+    titles = [section.title for section in admin_client.get(page).context["sections"]]
+    assert titles == [
+        *("Chat services", "TwiML apps", "Push credentials", "Sync services"),
+        "TaskRouter workspaces",
+    ]
+    names = {sid("IS", "3"): "documents", sid("WS"): "agents"}
+    names |= {sid("CR", digit): f"push-{digit}" for digit in "1234"}
+    assert messages(admin_client.post(page, ticked(*names, **names), follow=True)) == [
+        "6 were stored."
+    ]
+    for model in (SyncService, Workspace):
+        row = model.objects.get()
+        assert (row.is_default, row.check_outcome) == (True, Outcome.VERIFIED)
+    stored = PushCredential.objects.values_list("name", "platform", "sandbox", "is_default")
+    assert set(stored) == {
+        ("push-1", "apn", False, True),
+        ("push-2", "apn", False, False),
+        ("push-3", "apn", True, True),
+        ("push-4", "fcm", False, True),
+    }
+    unknown = ticked(sid("CR", "5"), **{sid("CR", "5"): "windows"})
+    assert "is not a valid choice" in admin_client.post(page, unknown).content.decode()
+
+
+def test_a_push_credential_that_is_another_at_twilio_is_told_when_its_name_is_taken_over(
+    twilio: TwilioServer, admin_client: Client, push_credential: PushCredential, page: str
+) -> None:
+    PushCredential.objects.update(friendly_name="Old")
+    twilio.credentials[push_credential.sid] = (push_credential.account.sid, "Robots", "fcm")
+    admin_client.post(page, ticked(push_credential.sid))
+    push_credential.refresh_from_db()
+    assert (push_credential.friendly_name, push_credential.platform) == ("Robots", "apn")
+    assert push_credential.check_message == "At Twilio it has “platform: fcm”."
+
+
+def test_what_twilio_does_not_tell_of_one_product_is_told_beside_the_others(
+    twilio: TwilioServer, admin_client: Client, page: str
+) -> None:
+    twilio.fail(500, host=TASKROUTER)
+    response = admin_client.get(page)
+    assert [str(each) for each in response.context["messages"]] == [
+        "TaskRouter workspaces: Twilio cannot answer at the moment (HTTP 500). Try again later."
+    ]
+    assert set(states(response)) == {sid("IS", "1"), sid("IS", "2"), sid("AP", "1")}
 
 
 def test_nothing_ticked_stores_nothing_and_says_so(

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.site.models import Stage
 from twilio_tokens.admin.overview import MOST_LINES, Page, overview
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import (
@@ -19,7 +20,9 @@ from twilio_tokens.models import (
     IssuedToken,
     Outcome,
     PushCredential,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 from .conftest import (
@@ -219,6 +222,15 @@ def test_what_failed_its_last_check_is_told_with_the_reason(
         page(APIKey, "change", api_key.pk),
         page(ChatService, "change", chat_service.pk),
     ]
+
+
+@pytest.mark.parametrize("model", [SyncService, Workspace, Stage])
+def test_a_check_that_failed_is_told_whatever_the_product(
+    model: Any, admin_user: User, account: Account
+) -> None:
+    row = model.objects.create(account=account, name="main", sid=sid("XX"))
+    row.record_check(Outcome.REFUSED, "Gone.")
+    assert ("failed", f"{model._meta.verbose_name} main: Gone.") in told(admin_user)
 
 
 def test_a_retired_key_that_failed_its_check_is_no_news(

@@ -14,7 +14,9 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 
 from tests.conftest import decoded, sid
-from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, SyncService, TwiMLApp
+from tests.site.models import Stage
+from twilio_tokens.grants import registered
+from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 
 
 @dataclass
@@ -151,6 +153,11 @@ def granted(response: Response, secret: str) -> dict[str, Any]:
 CHAT = {"service_sid": sid("IS")}
 OUTGOING = {"application_sid": sid("AP")}
 VOICE = {"incoming": {"allow": True}, "outgoing": OUTGOING}
+PUSH = {
+    "push_credential": ["", "ios"],
+    "platform": ["", "ios", "apn", "android", "fcm"],
+    "sandbox": ["", "True", "False"],
+}
 
 
 # The page of one product
@@ -162,17 +169,13 @@ VOICE = {"incoming": {"allow": True}, "outgoing": OUTGOING}
         ("video", {"room", "ttl"}, {}),
         (
             "chat",
-            {"service", "push_credential", "ttl"},
-            {"service": ["", "support"], "push_credential": ["", "ios"]},
+            {"service", *PUSH, "ttl"},
+            {"service": ["", "support"], **PUSH},
         ),
         (
             "voice",
-            {"app", "incoming", "push_credential", "params", "ttl"},
-            {
-                "app": ["", "phone"],
-                "incoming": ["", "True", "False"],
-                "push_credential": ["", "ios"],
-            },
+            {"app", "incoming", *PUSH, "params", "ttl"},
+            {"app": ["", "phone"], "incoming": ["", "True", "False"], **PUSH},
         ),
     ],
 )
@@ -325,7 +328,7 @@ def test_a_form_without_the_csrf_token_is_refused(browser: Browser) -> None:
 
 def test_the_page_of_all_products_has_a_box_for_each(browser: Browser) -> None:
     form = browser.form("/twilio/tokens/")
-    assert form.boxes == dict.fromkeys(["video", "chat", "voice", "sync"], "1")
+    assert form.boxes == dict.fromkeys(registered(), "1")
     assert form.values.pop("csrfmiddlewaretoken")
     assert not any(form.values.values())
     assert {"video.room", "chat.service", "voice.params", "ttl"} <= form.values.keys()
@@ -381,7 +384,7 @@ def test_nothing_ticked_is_told_and_stays_unticked(browser: Browser) -> None:
 def test_the_pages_have_names_and_lead_to_each_other(browser: Browser) -> None:
     html = browser.client.get("/twilio/tokens/").content.decode()
     assert "<h1>Access tokens</h1>" in html
-    for product in ("video", "chat", "voice", "sync"):
+    for product in registered():
         assert f'href="http://testserver/twilio/tokens/{product}/"' in html
         page = browser.client.get(f"/twilio/tokens/{product}/").content.decode()
         assert f"<h1>{product.capitalize()} access token</h1>" in page
@@ -392,40 +395,38 @@ def test_the_pages_have_names_and_lead_to_each_other(browser: Browser) -> None:
 
 
 @pytest.fixture
-def sync_service(account: Account) -> SyncService:
-    return SyncService.objects.create(
-        account=account, name="documents", sid=sid("IS", "5"), is_default=True
-    )
+def stage(account: Account) -> Stage:
+    return Stage.objects.create(account=account, name="main", sid=sid("VL"), is_default=True)
 
 
-SYNC = {"data_sync": {"service_sid": sid("IS", "5")}}
+LIVE = {"player": {"stage": sid("VL")}}
 
 
-@pytest.mark.usefixtures("sync_service")
+@pytest.mark.usefixtures("stage")
 def test_a_sites_own_product_has_a_page_like_the_others(
     browser: Browser, api: APIClient, secret: str
 ) -> None:
-    path = "/twilio/tokens/sync/"
+    path = "/twilio/tokens/live/"
     form = browser.form(path)
-    assert form.choices == {"service": ["", "documents"]}
-    assert granted(browser.send(form, service="documents", ttl="60"), secret) == SYNC
-    assert granted(send_raw(browser, path), secret) == SYNC
-    assert IssuedToken.objects.first().grants == {"sync": {"service_sid": sid("IS", "5")}}
+    assert form.choices == {"stage": ["", "main"]}
+    assert granted(browser.send(form, stage="main", ttl="60"), secret) == LIVE
+    assert granted(send_raw(browser, path), secret) == LIVE
+    assert IssuedToken.objects.first().grants == {"live": {"stage": sid("VL")}}
     answer = api.get(path).json()
-    assert (answer["services"], answer["default"]) == (["documents"], "documents")
-    assert answer["ttl"]["default"] == {"sync": 3_600}
+    assert (answer["stages"], answer["default"]) == (["main"], "main")
+    assert answer["ttl"]["default"] == {"live": 3_600}
     told = api.options(path).json()["actions"]["POST"]
-    assert [each["value"] for each in told["service"]["choices"]] == ["documents"]
-    response = api.post(path, {"service": "document"}, format="json")
+    assert [each["value"] for each in told["stage"]["choices"]] == ["main"]
+    response = api.post(path, {"stage": "mian"}, format="json")
     assert response.json()["code"] == "does_not_exist"
 
 
 def test_a_sites_own_product_is_on_the_page_of_all(
-    browser: Browser, secret: str, sync_service: SyncService
+    browser: Browser, secret: str, stage: Stage
 ) -> None:
     form = browser.form("/twilio/tokens/")
-    assert granted(browser.send(form, sync="1"), secret) == SYNC
-    sync_service.groups.add(Group.objects.create(name="staff"))
-    response = browser.send(form, sync="1")
+    assert granted(browser.send(form, live="1"), secret) == LIVE
+    stage.groups.add(Group.objects.create(name="staff"))
+    response = browser.send(form, live="1")
     assert (response.status_code, response.data["code"]) == (400, "does_not_exist")
-    assert forms_of(response)[0].errors(form).keys() == {"sync.service"}
+    assert forms_of(response)[0].errors(form).keys() == {"live.stage"}

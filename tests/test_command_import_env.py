@@ -16,6 +16,7 @@ from django.db.models import Case, When
 from django.db.models.signals import pre_save
 from django.test import override_settings
 
+from tests.site.models import Stage
 from twilio_tokens.crypto import generate_key, matches
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
@@ -352,6 +353,11 @@ SAMPLES: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
         SYNC | SERVICE,
         [],
     ),
+    "a product of the site's own": (
+        TWILIO_KEY | {"TWILIO_STAGE_SID": sid("VL")},
+        {"stage": sid("VL")},
+        [],
+    ),
     "another service's key": (
         TWILIO_KEY | {"API_KEY": "sk-abc", "API_SECRET": new_secret(), "APP_SID": "shop"},
         {},
@@ -383,7 +389,13 @@ SAMPLES: dict[str, tuple[dict[str, str], dict[str, str], list[str]]] = {
 }
 
 
-KINDS = {ChatService: "chat", TwiMLApp: "app", SyncService: "sync", Workspace: "workspace"}
+KINDS: dict[Any, str] = {
+    ChatService: "chat",
+    TwiMLApp: "app",
+    SyncService: "sync",
+    Workspace: "workspace",
+    Stage: "stage",
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

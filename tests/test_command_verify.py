@@ -9,7 +9,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
+from tests.site.models import Stage
+from twilio_tokens.models import (
+    Account,
+    APIKey,
+    ChatService,
+    PushCredential,
+    SyncService,
+    TwiMLApp,
+    Workspace,
+)
 
 from . import twilio_server
 from .conftest import NoReplica, add_key, new_secret, sid
@@ -143,6 +152,26 @@ def test_an_unreachable_twilio_fails(
     assert result.outcomes == ["unreachable"] * 4
     assert (result.error, result.status) == ("4 of 4 are not verified.", 1)
     assert {code for _outcome, _message, code in recorded(rows)} == {20503}
+
+
+def test_sync_services_and_workspaces_are_checked_and_what_twilio_cannot_be_asked_about_is_not(
+    run: Callable[..., Run], rows: list[Any], twilio: TwilioServer, account: Account
+) -> None:
+    twilio.sync_services[sid("IS", "1")] = (sid("AC"), "Documents")
+    service = SyncService.objects.create(account=account, name="docs", sid=sid("IS", "1"))
+    workspace = Workspace.objects.create(account=account, name="support", sid=sid("WS"))
+    stage = Stage.objects.create(account=account, name="main", sid=sid("VL"))
+    result = run("--json")
+    assert [(each["kind"], each["outcome"]) for each in result.results[4:]] == [
+        ("SyncService", "verified"),
+        ("Workspace", "refused"),
+    ]
+    assert (result.error, result.status) == ("1 of 6 are not verified.", 1)
+    assert [outcome for outcome, *_ in recorded([service, workspace, stage])] == [
+        "verified",
+        "refused",
+        "",
+    ]
 
 
 def test_retired_keys_are_left_out(

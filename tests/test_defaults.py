@@ -16,11 +16,12 @@ from django.test.utils import isolate_apps
 
 from tests.site.models import BilledService
 from twilio_tokens.defaults import WithDefault
-from twilio_tokens.models import Account, ChatService, TwiMLApp
+from twilio_tokens.models import Account, ChatService, PushCredential
 
 from .conftest import PREFIXES, disconnect, sid
 
-RESOURCES = [ChatService, TwiMLApp]
+# The others are restricted as Chat services are.
+RESOURCES = [ChatService, PushCredential]
 WITH_DEFAULT = [Account, *RESOURCES]
 
 on_a_server = pytest.mark.skipif(
@@ -31,6 +32,14 @@ on_a_server = pytest.mark.skipif(
 
 def defaults(model: type[models.Model]) -> list[str]:
     return [str(row) for row in model._default_manager.filter(is_default=True)]
+
+
+def alike(model: type[models.Model]) -> dict[str, Any]:
+    """What rows have in common of which one may be the default."""
+    if model is Account:
+        return {}
+    of_account = {"account": Account.objects.get()}
+    return of_account | ({"platform": "apn"} if model is PushCredential else {})
 
 
 def at_once(*jobs: Callable[[], object]) -> list[BaseException]:
@@ -191,7 +200,7 @@ def test_other_constraints_are_validated_as_ever() -> None:
         Other(name="bad").validate_constraints()
 
 
-@pytest.mark.parametrize("model", WITH_DEFAULT)
+@pytest.mark.parametrize("model", PREFIXES)
 def test_the_database_refuses_a_second_default_that_goes_round_save(make: Any, model: Any) -> None:
     make(model, "1", is_default=True)
     second = make(model, "2")
@@ -220,6 +229,37 @@ def test_each_account_has_a_default_of_its_own(make: Any, model: Any, update_fie
     assert defaults(model) == ["row-1"]
 
 
+def test_each_platform_and_sandbox_has_a_default_push_credential_of_its_own(make: Any) -> None:
+    among = [("apn", False), ("apn", True), ("fcm", False)]
+    for digit, (platform, sandbox) in zip("123", among, strict=True):
+        make(PushCredential, digit, platform=platform, sandbox=sandbox, is_default=True)
+    assert defaults(PushCredential) == ["row-1", "row-2", "row-3"]
+    make(PushCredential, "4", platform="apn", sandbox=True, is_default=True)
+    assert defaults(PushCredential) == ["row-1", "row-3", "row-4"]
+
+
+@pytest.mark.parametrize("update_fields", [None, ["sandbox"]])
+def test_a_default_push_credential_that_turns_out_another_ones_takes_its_place_there(
+    make: Any, update_fields: Any
+) -> None:
+    for digit, sandbox in (("1", False), ("2", True)):
+        make(PushCredential, digit, sandbox=sandbox, is_default=True)
+    corrected = PushCredential.objects.get(name="row-1")
+    corrected.sandbox = True
+    corrected.save(update_fields=update_fields)
+    assert defaults(PushCredential) == ["row-1"]
+
+
+def test_the_default_is_asked_for_among_rows_alike(make: Any) -> None:
+    assert Account.objects.default() is None
+    apple = make(PushCredential, "1", is_default=True)
+    google = make(PushCredential, "2", platform="fcm")
+    assert Account.objects.default() == apple.account
+    assert apple.alike().default() == apple
+    assert google.alike().default() is None
+    assert PushCredential.objects.filter(platform="fcm").default() is None
+
+
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_a_default_that_cannot_be_saved_demotes_nothing(make: Any, model: Any) -> None:
     first = make(model, "1", is_default=True)
@@ -233,8 +273,8 @@ def test_a_default_that_cannot_be_saved_demotes_nothing(make: Any, model: Any) -
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_concurrent_saves_leave_one_default_and_do_not_fail(make: Any, model: Any) -> None:
-    account = make(Account, "f")
-    within = dict.fromkeys(model.default_within, account)
+    make(Account, "f")
+    within = alike(model)
     rows = [
         # Some do not become the default: on MariaDB their foreign keys lock the account, too.
         model(name=f"row-{n}", sid=f"{PREFIXES[model]}{n:032}", is_default=n % 3 > 0, **within)
@@ -267,7 +307,7 @@ def test_of_a_double_click_one_is_saved_and_the_other_refused(
 ) -> None:
     if others or model is not Account:
         make(Account, "f")
-    within = {} if model is Account else {"account": Account.objects.get()}
+    within = alike(model)
 
     def save() -> None:
         with transaction.atomic():

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from tests.site.models import InvitedService, Stage
 from twilio_tokens.models import (
     REGION_REFUSED,
     Account,
@@ -18,7 +19,10 @@ from twilio_tokens.models import (
     IssuedToken,
     PushCredential,
     Region,
+    SyncService,
     TwiMLApp,
+    Workspace,
+    resource_kinds,
 )
 
 from .conftest import PREFIXES, new_secret, sid
@@ -200,6 +204,41 @@ def test_a_name_is_a_slug_and_unique_across_accounts(make: Any, model: Any) -> N
 
 def test_the_platform_of_a_push_credential_is_apn_or_fcm() -> None:
     assert PushCredential.Platform.values == ["apn", "fcm"]
+
+
+def test_only_apples_push_service_has_a_sandbox(make: Any) -> None:
+    make(PushCredential, "1", platform="apn", sandbox=True).full_clean()
+    with pytest.raises(ValidationError) as caught:
+        make(PushCredential, "2", platform="fcm", sandbox=True).full_clean()
+    [error] = caught.value.error_dict["sandbox"]
+    assert error.code == "no_sandbox"
+
+
+# Where Twilio has them
+
+
+def test_every_kind_that_grants_can_name_is_listed_once() -> None:
+    """A site's own among them; not what only extends one of them."""
+    assert resource_kinds() == [
+        *(ChatService, TwiMLApp, PushCredential, SyncService, Workspace),
+        *(Stage, InvitedService),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ({"type": "apn", "sandbox": "False"}, {"platform": "apn", "sandbox": False}),
+        ({"type": "apn", "sandbox": "True"}, {"platform": "apn", "sandbox": True}),
+        ({"type": "apn", "sandbox": "true"}, {"platform": "apn", "sandbox": True}),
+        ({"type": "apn"}, {"platform": "apn"}),
+        ({"type": "fcm", "sandbox": "False"}, {"platform": "fcm"}),
+        ({"type": "gcm"}, {"platform": "fcm"}),
+        ({}, {}),
+    ],
+)
+def test_twilio_tells_platform_and_sandbox_of_a_push_credential(item: Any, told: Any) -> None:
+    assert PushCredential.told_by_twilio(item) == told
 
 
 # The audit record

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
+from twilio.rest import Client
 
+from tests.site.models import InvitedService, Stage
 from twilio_tokens import twilio_api, verification
 from twilio_tokens.credentials import Credentials
 from twilio_tokens.crypto import load_key_ring, seal
@@ -21,7 +23,9 @@ from twilio_tokens.models import (
     Outcome,
     PushCredential,
     Resource,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 from twilio_tokens.verification import (
     Finding,
@@ -34,7 +38,19 @@ from twilio_tokens.verification import (
 
 from . import twilio_server
 from .conftest import add_key, error_report, new_secret, sid
-from .twilio_server import API, AU1, CONVERSATIONS, IE1, JP1, HttpClient, Key, TwilioServer, error
+from .twilio_server import (
+    API,
+    AU1,
+    CONVERSATIONS,
+    IE1,
+    JP1,
+    SYNC,
+    TASKROUTER,
+    HttpClient,
+    Key,
+    TwilioServer,
+    error,
+)
 
 HTML = "<!doctype html><title>Welcome to the Café WLAN</title>"
 
@@ -355,7 +371,11 @@ class NoClient:
             "Twilio could not be reached: TWILIO_TOKENS_HTTP_CLIENT should be a callable or a "
             "dotted path to one.",
         ),
-        (lambda: 1 / 0, "Twilio could not be reached: ZeroDivisionError."),
+        (
+            lambda: 1 / 0,
+            "Twilio could not be reached: The function in TWILIO_TOKENS_HTTP_CLIENT raised "
+            "ZeroDivisionError.",
+        ),
         (NoClient, "Twilio could not be reached: AttributeError."),
     ],
 )
@@ -586,12 +606,15 @@ def resources(
     chat_service: ChatService,
     twiml_app: TwiMLApp,
     push_credential: PushCredential,
+    make: Callable[..., Any],
 ) -> list[Any]:
     """One of each, and Twilio has them."""
-    twilio.services[chat_service.sid] = (sid("AC"), "Support “chat”")
-    twilio.apps[twiml_app.sid] = (sid("AC"), "Support “chat”")
-    twilio.credentials[push_credential.sid] = (sid("AC"), "Support “chat”", "apn")
-    return [chat_service, twiml_app, push_credential]
+    of_account = (sid("AC"), "Support “chat”")
+    twilio.services[sid("IS")] = twilio.sync_services[sid("IS")] = of_account
+    twilio.apps[sid("AP")] = twilio.workspaces[sid("WS")] = of_account
+    twilio.credentials[sid("CR")] = (*of_account, "apn", "False")
+    others = [make(SyncService, "0"), make(Workspace, "0")]
+    return [chat_service, twiml_app, push_credential, *others]
 
 
 def test_what_the_account_has_is_verified_with_its_name(
@@ -605,7 +628,28 @@ def test_what_the_account_has_is_verified_with_its_name(
         (CONVERSATIONS, f"/v1/Services/{sid('IS')}"),
         (API, f"/2010-04-01/Accounts/{sid('AC')}/Applications/{sid('AP')}.json"),
         (CONVERSATIONS, f"/v1/Credentials/{sid('CR')}"),
+        (SYNC, f"/v1/Services/{sid('IS')}"),
+        (TASKROUTER, f"/v1/Workspaces/{sid('WS')}"),
     ]
+
+
+def test_a_kind_of_a_sites_own_is_checked_where_the_site_says(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    invited = InvitedService.objects.create(account=account, name="invited", sid=sid("IS"))
+    assert verify_resource(invited).code == 20404
+    twilio.services[sid("IS")] = (sid("AC"), "Invited")
+    assert verify_resource(invited).message == "Twilio knows it as “Invited”."
+    assert listed(InvitedService, account) == [Listed(sid("IS"), "Invited")]
+
+
+def test_without_an_address_twilio_is_not_asked(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    with pytest.raises(NotConfigured) as caught:
+        verify_resource(Stage(account=account, name="main", sid=sid("VL")))
+    assert caught.value.reason == "Where Twilio could be asked about a stage is not known."
+    assert twilio.requests == []
 
 
 def test_what_has_no_name_at_twilio_is_verified_with_its_sid(
@@ -616,11 +660,11 @@ def test_what_has_no_name_at_twilio_is_verified_with_its_sid(
 
 
 def test_what_the_account_has_not_is_refused(twilio: TwilioServer, resources: list[Any]) -> None:
-    for rows in (twilio.services, twilio.apps, twilio.credentials):
+    for rows in (twilio.services, twilio.apps, twilio.credentials, twilio.sync_services):
         rows.clear()
-    for resource, kind in zip(
-        resources, ["Chat service", "TwiML app", "push credential"], strict=True
-    ):
+    twilio.workspaces.clear()
+    kinds = ["Chat service", "TwiML app", "push credential", "Sync service", "TaskRouter workspace"]
+    for resource, kind in zip(resources, kinds, strict=True):
         assert verify_resource(resource) == Finding(
             Outcome.REFUSED,
             f"Account {sid('AC')} has no {kind} with this SID in region US1. Was it deleted, or "
@@ -637,19 +681,35 @@ def test_what_belongs_to_another_account_is_refused(
     theirs = known.account = sid("AC", "b")
     twilio.services[sid("IS")] = (theirs, "Theirs")
     twilio.credentials[sid("CR")] = (theirs, "Theirs", "apn")
-    service, app, credential = map(verify_resource, resources)
+    service, app, credential = map(verify_resource, resources[:3])
     message = f"This belongs to another account, {theirs}."
     assert service == credential == Finding(Outcome.REFUSED, message, field="account")
     assert (app.outcome, app.code, app.field) == (Outcome.REFUSED, 20003, "account")
 
 
-def test_a_push_credential_for_another_platform_is_refused(
+@pytest.mark.parametrize(
+    ("told", "field", "message"),
+    [
+        (("fcm", "False"), "platform", "At Twilio it has “platform: fcm”."),
+        (("windows", "False"), "platform", "At Twilio it has “platform: windows”."),
+        (("apn", "True"), "sandbox", "At Twilio it has “sandbox: yes”."),
+    ],
+)
+def test_a_push_credential_for_another_platform_or_sandbox_is_refused(
+    told: tuple[str, ...], field: str, message: str, twilio: TwilioServer, resources: list[Any]
+) -> None:
+    twilio.credentials[sid("CR")] = (sid("AC"), "Push", *told)
+    assert verify_resource(resources[2]) == Finding(Outcome.REFUSED, message, field=field)
+
+
+def test_a_push_credential_of_apples_sandbox_is_told_from_one_that_is_not(
     twilio: TwilioServer, resources: list[Any]
 ) -> None:
-    twilio.credentials[sid("CR")] = (sid("AC"), "Push", "fcm")
-    assert verify_resource(resources[2]) == Finding(
-        Outcome.REFUSED, "At Twilio it has “platform: fcm”.", field="platform"
-    )
+    credential = resources[2]
+    credential.sandbox = True
+    assert verify_resource(credential).message == "At Twilio it has “sandbox: no”."
+    twilio.credentials[sid("CR")] = (sid("AC"), "Push", "apn", "True")
+    assert verify_resource(credential).outcome == Outcome.VERIFIED
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -756,6 +816,55 @@ def test_without_a_readable_secret_twilio_is_not_asked(
 SERVICES = "services"
 APPLICATIONS = "applications"
 LISTINGS = {SERVICES: ChatService, APPLICATIONS: TwiMLApp}
+
+#: Where Twilio's own library finds each kind.
+LIBRARY: dict[Any, Callable[[Client], Any]] = {
+    ChatService: lambda client: client.conversations.v1.services,
+    TwiMLApp: lambda client: client.api.v2010.account.applications,
+    PushCredential: lambda client: client.conversations.v1.credentials,
+    SyncService: lambda client: client.sync.v1.services,
+    Workspace: lambda client: client.taskrouter.v1.workspaces,
+}
+
+
+@pytest.mark.parametrize("kind", LIBRARY)
+def test_each_kind_is_listed_and_checked_where_twilios_library_finds_it(
+    kind: Any, twilio: TwilioServer, resources: list[Any], secret: str, account: Account
+) -> None:
+    client = Client(sid("SK"), secret, sid("AC"), http_client=twilio.http_client())
+    resource = next(each for each in resources if type(each) is kind)
+    [theirs] = LIBRARY[kind](client).list()
+    assert LIBRARY[kind](client)(resource.sid).fetch().sid == theirs.sid
+    [ours] = listed(kind, account)
+    verify_resource(resource)
+    assert (ours.sid, ours.friendly_name) == (theirs.sid, theirs.friendly_name)
+    asked = [(request.host, request.path) for request in twilio.requests]
+    assert asked[:2] == asked[2:]
+
+
+def test_what_twilio_tells_of_a_push_credential_is_listed(
+    twilio: TwilioServer, known: Key, account: Account
+) -> None:
+    twilio.credentials[sid("CR")] = (sid("AC"), "Development", "apn", "True")
+    twilio.credentials[sid("CR", "1")] = (sid("AC"), "Phones", "fcm", "False")
+    assert listed(PushCredential, account) == [
+        Listed(sid("CR"), "Development", {"platform": "apn", "sandbox": True}),
+        Listed(sid("CR", "1"), "Phones", {"platform": "fcm"}),
+    ]
+
+
+def test_what_one_product_does_not_tell_does_not_stop_the_others(
+    twilio: TwilioServer, resources: list[Any], account: Account
+) -> None:
+    twilio.fail(403, host=TASKROUTER)
+    found, failed = list_resources(account, [Workspace, SyncService])
+    assert found == {SyncService: [Listed(sid("IS"), "Support “chat”")]}
+    assert failed == {
+        Workspace: "Twilio refuses the account's API key. Check it. (Twilio's error 20403)"
+    }
+    twilio.fail(500)
+    with pytest.raises(ListingFailed, match="cannot answer at the moment"):
+        list_resources(account, [Workspace, SyncService])
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from rest_framework.test import APIClient
 from tests.conftest import decoded, sid
 from twilio_tokens import exceptions
 from twilio_tokens.credentials import cache as credential_cache
+from twilio_tokens.grants import registered
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 from twilio_tokens.urls import token_urls
 from twilio_tokens.views import TokenViewSet
@@ -144,7 +145,7 @@ def test_a_form_does_as_well(
 
 def test_each_page_has_a_name(accept: str) -> None:
     assert reverse("twilio_tokens:tokens") == "/twilio/tokens/"
-    for product in ("video", "chat", "voice", "sync"):
+    for product in registered():
         assert reverse(f"twilio_tokens:{product}") == f"/twilio/tokens/{product}/"
 
 
@@ -821,8 +822,7 @@ def test_a_record_that_a_receiver_prevents_is_no_token(api: APIClient, accept: s
 
 # What one may ask for
 
-NOTHING_TO_SYNC = {
-    "services": [],
+NOTHING = {
     "default": None,
     "problem": {"code": "not_configured", "detail": MESSAGES["not_configured"]},
 }
@@ -848,8 +848,15 @@ VOICE = {
         ("voice/", {"voice": 3_600}, VOICE),
         (
             "",
-            {"video": 86_400, "chat": 3_600, "voice": 3_600, "sync": 3_600},
-            {"video": VIDEO, "chat": CHAT, "voice": VOICE, "sync": NOTHING_TO_SYNC},
+            {**dict.fromkeys(registered(), 3_600), "video": 86_400},
+            {
+                "video": VIDEO,
+                "chat": CHAT,
+                "voice": VOICE,
+                "sync": {"services": [], **NOTHING},
+                "taskrouter": {"workspaces": [], **NOTHING},
+                "live": {"stages": [], **NOTHING},
+            },
         ),
     ],
 )
@@ -873,7 +880,7 @@ def test_get_follows_the_settings(api: APIClient, settings: Any, accept: str) ->
     answer = api.get("/twilio/tokens/", headers={"accept": accept}).data
     assert answer["ttl"] == {
         "max": 7_200,
-        "default": {"video": 7_200, "chat": 600, "voice": 3_600, "sync": 3_600},
+        "default": {**dict.fromkeys(registered(), 3_600), "video": 7_200, "chat": 600},
     }
     assert answer["video"]["room_required"] is True
 
@@ -931,7 +938,8 @@ def test_options_tells_choices_and_limits(api: APIClient, settings: Any, accept:
     assert names(chat["push_credential"]) == names(voice["push_credential"]) == ["ios", "their-ios"]
     assert names(voice["app"]) == ["phone", "their-phone"]
     assert names(voice["incoming"]) == [True, False]
-    assert [*combined] == ["video", "chat", "voice", "sync", "ttl"]
+    assert names(chat["platform"]) == ["ios", "apn", "android", "fcm"]
+    assert [*combined] == [*registered(), "ttl"]
     for product, own in (("video", video), ("chat", chat), ("voice", voice)):
         del own["ttl"]
         assert combined[product]["children"] == own

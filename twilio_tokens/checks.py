@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage, Tags, register
 from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
@@ -251,7 +252,9 @@ def _are_together(model: type[Model], other: type[Model]) -> bool:
 
 
 @register(Tags.database)
-def check_character_sets(databases: Collection[str] | None = None, **kwargs: Any) -> Any:
+def check_character_sets(
+    databases: Collection[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
     """Of MariaDB and MySQL, of which old databases know no emoji."""
     return [
         checks.Warning(
@@ -266,7 +269,7 @@ def check_character_sets(databases: Collection[str] | None = None, **kwargs: Any
     ]
 
 
-def _is_utf8mb4(connection: Any) -> bool:
+def _is_utf8mb4(connection: BaseDatabaseWrapper) -> bool:
     if connection.settings_dict["OPTIONS"].get("charset", "utf8mb4") != "utf8mb4":
         return False
     with connection.cursor() as cursor:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
@@ -41,6 +41,8 @@ NAMES = tuple(
     )
 )
 
+_Answer = TypeVar("_Answer")
+
 _RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -48,8 +50,12 @@ _RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
 _imported = lru_cache(maxsize=32)(import_string)
 
 
-def _is_seconds(value: object, lowest: int, highest: int) -> bool:
+def _is_seconds(value: object, lowest: int, highest: int) -> TypeGuard[int]:
     return type(value) is int and lowest <= value <= highest
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float)
 
 
 class Settings:
@@ -106,7 +112,7 @@ class Settings:
                 "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds "
                 f"from 1 to {LONGEST_TTL}: Twilio refuses tokens that live longer."
             )
-        return int(value)
+        return value
 
     @property
     def room_required(self) -> bool:
@@ -129,13 +135,13 @@ class Settings:
     @property
     def credential_cache_seconds(self) -> int | float:
         value = self._get("CREDENTIAL_CACHE_SECONDS", 15)
-        if type(value) not in (int, float) or not 0 <= value <= LONGEST_TTL:
+        if not _is_number(value) or not 0 <= value <= LONGEST_TTL:
             raise SettingError(
                 "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
             )
-        return value  # type: ignore[no-any-return]
+        return value
 
-    def _get(self, name: str, default: Any) -> Any:
+    def _get(self, name: str, default: object) -> object:
         return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)
 
     def _boolean(self, name: str, default: bool) -> bool:
@@ -160,13 +166,13 @@ class Settings:
             raise SettingError(
                 f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one."
             )
-        return value  # type: ignore[no-any-return]
+        return value
 
 
 settings = Settings()
 
 
-def answer_of(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def answer_of(name: str, function: Callable[..., _Answer], *arguments: object) -> _Answer:
     """What the site's function in ``TWILIO_TOKENS_<name>`` returns.
 
     It may refuse by ``PermissionDenied``, Django's or ours; anything else that it raises is a

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from django.db import IntegrityError, connections, models, router, transaction
 from django.db.models import Case, F, Value, When
+from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
 from .saving import SavesChanges
@@ -44,7 +45,7 @@ class WithDefault(SavesChanges):
     def save(
         self,
         *,
-        force_insert: Any = False,
+        force_insert: bool | tuple[ModelBase, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,

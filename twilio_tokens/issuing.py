@@ -58,6 +58,10 @@ class IssuedAccessToken:
     expires_at: datetime
 
     @property
+    def expires_in(self) -> int:
+        return int((self.expires_at - self.issued_at).total_seconds())
+
+    @property
     def refresh_at(self) -> datetime:
         return self.expires_at - min(REFRESH_MARGIN, (self.expires_at - self.issued_at) / 2)
 

@@ -6,14 +6,18 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
+from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
 from .crypto import Sealed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Values of other types may change in place, so they count as changed.
 _UNCHANGING = (type(None), str, bytes, int, float, Decimal, date, time, timedelta, UUID, Sealed)
@@ -40,7 +44,7 @@ class SavesChanges(models.Model):
     def save(
         self,
         *,
-        force_insert: Any = False,
+        force_insert: bool | tuple[ModelBase, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,
@@ -57,13 +61,16 @@ class SavesChanges(models.Model):
         self.remember(using, names)
 
     @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> Any:
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
         row = super().from_db(*args, **kwargs)
         row._loaded = row._values()
         return row
 
     def refresh_from_db(
-        self, using: str | None = None, fields: Any = None, from_queryset: Any = None
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet[Self] | None = None,
     ) -> None:
         before = self._values()
         super().refresh_from_db(using, fields, from_queryset)
@@ -126,8 +133,10 @@ class SavesChanges(models.Model):
             or value != loaded[attribute]
         )
 
-    def _field(self, name: str) -> Any:
-        return self._meta.get_field(name)
+    def _field(self, name: str) -> models.Field[Any, Any]:
+        field = self._meta.get_field(name)
+        assert isinstance(field, models.Field)
+        return field
 
     def _values(self) -> dict[str, Any]:
         values = vars(self)

@@ -18,16 +18,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from django.db import connections
 from django.utils.translation import gettext as _
 from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
 from twilio.rest import Client
 
-from .conf import settings
+from .conf import answer_of, settings
 from .exceptions import ListingFailed, SettingError
+
+if TYPE_CHECKING:
+    from requests import Response as HTTPResponse
 
 #: Seconds, to connect and again for each part of an answer, for an HTTP client without a timeout
 #: of its own.
@@ -171,7 +175,7 @@ class Requests:
             data = None
         return Answer(status, data if isinstance(data, dict) else {}, retry_after)
 
-    def _send(self, url: str) -> Any:
+    def _send(self, url: str) -> Response:
         timeout = getattr(self._client.http_client, "timeout", None) or TIMEOUT
         try:
             return self._client.request("GET", url, timeout=min(timeout, max(self._left, 0.1)))
@@ -186,11 +190,11 @@ class Requests:
 
     @cached_property
     def _client(self) -> Client:
-        make_http_client = settings.http_client or default_http_client
+        make = settings.http_client
         return Client(
             *self._credentials,
             self.account_sid,
-            http_client=make_http_client(),
+            http_client=default_http_client() if make is None else answer_of("HTTP_CLIENT", make),
             # Instead of the process's, in which TWILIO_REGION and TWILIO_EDGE divert requests.
             environment={"TWILIO_REGION": "", "TWILIO_EDGE": ""},
         )
@@ -219,7 +223,7 @@ class AnswerTooLarge(Exception):
     pass
 
 
-def _read_body(response: Any, **kwargs: Any) -> None:
+def _read_body(response: HTTPResponse, **kwargs: Any) -> None:
     """A hook of requests, which would read a body without an end to the end."""
     body = io.BytesIO()
     for chunk in response.raw.stream(65_536, decode_content=True):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django.urls import URLPattern, path
 
 from .grants import registered
@@ -12,7 +10,7 @@ app_name = "twilio_tokens"
 
 def token_urls(viewset: type[TokenViewSet]) -> list[URLPattern]:
     """``tokens/`` and ``tokens/<product>/`` for every registered product."""
-    actions: dict[str, Any] = {"get": "list", "post": "create"}
+    actions = {"get": "list", "post": "create"}
     return [
         path("tokens/", viewset.as_view(actions), name="tokens"),
         *(

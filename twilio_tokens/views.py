@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
@@ -22,36 +22,33 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.settings import api_settings
-from rest_framework.utils.serializer_helpers import ReturnDict
-from rest_framework.views import exception_handler
 from rest_framework.viewsets import ViewSet
 
 from .conf import settings
+from .error_answers import api_exception, error_answer
 from .error_reports import hide_tokens
-from .exceptions import (
-    InvalidGrant,
-    NotAuthenticated,
-    NotConfigured,
-    PermissionDenied,
-    TwilioTokensError,
-    Unavailable,
-)
-from .grants import Grant, registered
+from .exceptions import InvalidGrant, NotConfigured, TwilioTokensError
+from .grants import registered
 from .identity import identity_for
-from .issuing import issue_access_token, not_configured
+from .issuing import issue_access_token
 from .offers import Offer, offers
 from .parsers import TokenRequest, parser_classes
 from .serializers import (
-    MOST_ERRORS,
-    NON_FIELD_ERRORS,
-    TokenSerializer,
-    offer_answer,
+    TokenRequestSerializer,
+    offer_serializer,
     reader,
+    request_serializer,
     token_answer,
-    token_serializer,
 )
 from .throttles import TokenRateThrottle, issues_nothing
+
+
+class TokenMetadata(SimpleMetadata):
+    def get_serializer_info(self, serializer: BaseSerializer[Any]) -> dict[str, Any]:
+        show_menus(serializer)
+        return super().get_serializer_info(serializer)
 
 
 class TokenViewSet(ViewSet):
@@ -65,7 +62,7 @@ class TokenViewSet(ViewSet):
 
     # What is read and written does not depend on the defaults of the site's own API.
     content_negotiation_class = DefaultContentNegotiation
-    metadata_class = SimpleMetadata
+    metadata_class = TokenMetadata
     versioning_class = None
 
     #: The product of the page; None for the page of all products.
@@ -76,7 +73,7 @@ class TokenViewSet(ViewSet):
         """What the user may ask for. Issues nothing."""
         offers = self.offers()
         longest = settings.max_ttl
-        answer: dict[str, Any] = {
+        told = {
             "identity": self._identity(),
             "ttl": {
                 "max": longest,
@@ -85,25 +82,49 @@ class TokenViewSet(ViewSet):
                     for product, offer in offers.items()
                 },
             },
+            **(offers if self.product is None else vars(offers[self.product])),
         }
-        if self.product is None:
-            return Response(answer | {name: offer_answer(offer) for name, offer in offers.items()})
-        return Response(answer | offer_answer(offers[self.product]))
+        return Response(offer_serializer(self.product).to_representation(told))
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Issue a token."""
-        grants, ttl = self._read(request)
+        serializer = reader(self.product)
+        if any(serializer.is_known(name, in_html=True) for name in request.query_params):
+            raise drf.ParseError(_("Fields belong in the request body, not in its address."))
         try:
-            issued = issue_access_token(user=request.user, grants=grants, ttl=ttl)
+            grants, ttl = serializer.read(request.data)
+            issued = issue_access_token(
+                user=request.user, grants=grants, ttl=ttl, issued_by=self.issued_by(request)
+            )
+        except RecursionError:
+            raise drf.ParseError(_("The request body is nested too deeply.")) from None
+        except drf.ValidationError as error:
+            raise self._refusal(error.detail) from None
         except InvalidGrant as error:
-            raise self._field_error(error) from None
+            raise self._refusal(serializer.errors_of(error)) from None
         return Response(token_answer(issued), status=status.HTTP_201_CREATED)
 
-    # What the browsable API and OPTIONS ask of a view.
+    def issued_by(self, request: Request) -> AbstractBaseUser | None:
+        """Who asks in the user's name, for the record. Override it where users are impersonated."""
+        return None
 
-    def get_serializer(self, *args: Any, **kwargs: Any) -> TokenSerializer:
-        kwargs["context"] = {"request": self.request, "view": self, "offers": self.offers}
-        return token_serializer(self.product)(*args, **kwargs)
+    def _refusal(self, detail: object) -> drf.ValidationError:
+        """The errors, with the form that shows them beside what was filled in."""
+        shown = request_serializer(
+            self.product,
+            data=self.request.data,
+            refusal=detail,
+            context={"offers": self.offers},
+        )
+        shown.is_valid()
+        return drf.ValidationError(shown.errors)
+
+    # What the browsable API, OPTIONS and makers of schemas ask of a view.
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Serializer[Any]:
+        if self.action == "list":
+            return offer_serializer(self.product)
+        return request_serializer(self.product, *args, **kwargs, context={"offers": self.offers})
 
     def get_view_name(self) -> str:
         if self.product is None:
@@ -147,32 +168,6 @@ class TokenViewSet(ViewSet):
         except TwilioTokensError:  # each product's problem says it
             return None
 
-    def _read(self, request: Request) -> tuple[Sequence[Grant], int | None]:
-        serializer = reader(self.product)
-        if any(serializer.is_known(name, in_html=True) for name in request.query_params):
-            raise drf.ParseError(_("Fields belong in the request body, not in its address."))
-        try:
-            values = serializer.to_internal_value(request.data)
-        except RecursionError:
-            raise drf.ParseError(_("The request body is nested too deeply.")) from None
-        except drf.ValidationError:
-            # Once more, with the form that shows the errors beside what was filled in.
-            shown = self.get_serializer(data=request.data)
-            shown.is_valid()
-            raise drf.ValidationError(shown.errors) from None
-        return serializer.to_grants(values), values.get("ttl")
-
-    def _field_error(self, error: InvalidGrant) -> drf.APIException:
-        """The error beside its field, in the form as it was filled in."""
-        serializer = self.get_serializer(data=self.request.data)
-        serializer.is_valid(raise_exception=True)
-        message = [drf.ErrorDetail(error.message, error.code)]
-        detail: dict[str, Any] = {error.field or NON_FIELD_ERRORS: message}
-        if self.product is None and error.product is not None:
-            detail = {error.product: detail}
-        serializer._errors = detail  # type: ignore[union-attr]
-        return drf.ValidationError(ReturnDict(detail, serializer=serializer))
-
     # Every request and every answer passes here.
 
     @classmethod
@@ -214,15 +209,15 @@ class TokenViewSet(ViewSet):
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, DatabaseError):
             self._answer_without_a_page()
-        return super().handle_exception(_api_exception(exc))
+        return super().handle_exception(api_exception(exc))
 
     def _answer_without_a_page(self) -> None:
         """A page would ask again who asks, and what else may have failed."""
         self.request.accepted_renderer = renderer = TokenJSONRenderer()
         self.request.accepted_media_type = renderer.media_type
 
-    def get_exception_handler(self) -> Any:
-        return _error_response
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        return error_answer
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
         request, response, *_rest = args  # keywords of the site's URL may have these names, too
@@ -241,68 +236,20 @@ class TokenJSONRenderer(JSONRenderer):
     strict = True
 
 
+class TokenBrowsableAPIRenderer(BrowsableAPIRenderer):
+    def render_form_for_serializer(self, serializer: BaseSerializer[Any]) -> str | bytes | None:
+        show_menus(serializer)
+        return super().render_form_for_serializer(serializer)
+
+
+def show_menus(serializer: BaseSerializer[Any]) -> None:
+    """Only where somebody who is signed in is shown a form: others must learn no names."""
+    if isinstance(serializer, TokenRequestSerializer):
+        serializer.offer_menus(serializer.context["offers"]())
+
+
 @lru_cache(maxsize=8)  # asked for several times a request
 def renderer_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseRenderer]]:
     """JSON always, and the browsable API where the site's own views have it."""
     is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
-    return (TokenJSONRenderer, BrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)
-
-
-def _api_exception(error: Exception) -> Exception:
-    """The same error as one that DRF can answer with, if it is one of ours."""
-    if isinstance(error, DatabaseError):  # the user could not be looked up, for one
-        error = not_configured(error)
-    if not isinstance(error, TwilioTokensError):
-        return error
-    if isinstance(error, NotAuthenticated):
-        return drf.NotAuthenticated(error.message)
-    answer = drf.APIException(error.message, error.code)
-    answer.status_code = status.HTTP_400_BAD_REQUEST
-    if isinstance(error, Unavailable):
-        error.log()
-        answer.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    elif isinstance(error, PermissionDenied):
-        answer.status_code = status.HTTP_403_FORBIDDEN
-    return answer
-
-
-def _error_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's own answer, plus the stable code. A site's own handler would change the shape."""
-    response = exception_handler(error, context)
-    if response is None:
-        return None
-    # The errors of a site's own authentication may have any form, and be raised again.
-    answer = response.data
-    answer = answer.copy() if isinstance(answer, dict) else {NON_FIELD_ERRORS: answer}
-    codes = [detail.code for detail in _details(answer)]
-    if len(codes) > MOST_ERRORS and isinstance(answer, ReturnDict):
-        answer = _first_errors(answer)
-    several: str = getattr(error, "default_code", drf.ValidationError.default_code)
-    answer["code"] = codes[0] if len(set(codes)) == 1 else several
-    response.data = answer
-    return response
-
-
-def _details(answer: Any) -> Iterator[drf.ErrorDetail]:
-    """Every message of an error answer, however deep."""
-    if isinstance(answer, drf.ErrorDetail):
-        yield answer
-    elif isinstance(answer, (dict, list)):
-        for part in answer.values() if isinstance(answer, dict) else answer:
-            yield from _details(part)
-
-
-def _first_errors(answer: Any) -> Any:
-    """As many as help whoever mends the request."""
-    places = iter(range(MOST_ERRORS))
-
-    def kept(part: Any) -> Any:
-        if isinstance(part, drf.ErrorDetail):
-            return part if next(places, None) is not None else None
-        if isinstance(part, dict):
-            return {name: rest for name, each in part.items() if (rest := kept(each))}
-        return [rest for each in part if (rest := kept(each))]
-
-    first = kept(answer)
-    first.setdefault(NON_FIELD_ERRORS, []).append(_("And more."))
-    return ReturnDict(first, serializer=answer.serializer)
+    return (TokenJSONRenderer, TokenBrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)

@@ -3,11 +3,13 @@ from django.db import models
 
 from twilio_tokens import sids
 from twilio_tokens.fields import SealedField, SIDField
-from twilio_tokens.models import APIKey, ChatService, RestrictedResource
+from twilio_tokens.models import APIKey, ChatService, RestrictedResource, SIDVariable
 
 
 class Stage(RestrictedResource):
-    """Of a product of the site's own."""
+    """Of a product of the site's own, of which Twilio's API is not known."""
+
+    variables = (SIDVariable(("STAGE_SID",)),)
 
     sid = SIDField("Stage SID", kind=sids.SIDKind("VL", "a stage"))
 
@@ -37,6 +39,8 @@ class BilledService(ChatService):
 
 class InvitedService(RestrictedResource):
     """A site's own way of letting groups in."""
+
+    at_twilio = ChatService.at_twilio
 
     sid = SIDField("Chat Service SID", kind=sids.CHAT_SERVICE)
     groups = models.ManyToManyField(  # type: ignore[assignment]  # the stubs know no other

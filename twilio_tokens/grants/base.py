@@ -90,6 +90,8 @@ class Grant(ABC):
     #: The field whose resource chooses the account; the account's default where none is named.
     needed: ClassVar[str | None] = None
     identity_rule: ClassVar[IdentityRule] = IdentityRule()
+    #: The keys of what ``offer()`` tells.
+    offered: ClassVar[Mapping[str, FieldKind]] = MappingProxyType({})
     #: What a token has under ``twilio_key``, as far as it can be judged from outside.
     payload_fields: ClassVar[Sequence[PayloadField]] = ()
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -16,7 +17,7 @@ from twilio.jwt.access_token.grants import VideoGrant
 from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied, SettingError
 
-from .base import Grant, Note, register
+from .base import FieldKind, Grant, Note, register
 from .identity_rule import IdentityRule
 
 #: Characters. Twilio publishes no number for the length of a room name.
@@ -34,6 +35,7 @@ class Video(Grant):
     identity_rule = IdentityRule(  # https://www.twilio.com/docs/api/errors/53200
         128, counts_wide=True, error_if_illegal=53200, error_if_missing=53200
     )
+    offered = MappingProxyType({"room_required": FieldKind.BOOLEAN})
 
     room: str | None = field(
         default=None,

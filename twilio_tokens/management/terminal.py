@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
@@ -37,7 +37,7 @@ codecs.register_error("twilio_tokens.plainly", _plainly)
 class _Output:
     """A full disk, or a reader that has gone, must show here, not as noise when Python exits."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
@@ -61,7 +61,7 @@ class _Output:
             raise CommandError(reason) from None
 
 
-def _discard(stream: Any) -> None:
+def _discard(stream: TextIO | None) -> None:
     """Or Python would try once more to write what is left."""
     if stream is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

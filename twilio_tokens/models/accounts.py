@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import models, router
 from django.db.models import Q
+from django.db.models.base import ModelBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +19,9 @@ from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import NameField, SealedField, SIDField
 
 from .checked import Checked
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 REGION_REFUSED = _(
     "Access Tokens for Video work only with an API key of region US1, and the region of a key "
@@ -163,7 +167,7 @@ class APIKey(Checked):
         return f"{self.name} ({self.sid})"
 
     @classmethod
-    def from_db(cls, *args: Any, **kwargs: Any) -> Any:
+    def from_db(cls, *args: Any, **kwargs: Any) -> Self:
         row = super().from_db(*args, **kwargs)
         # A table that somebody changed may hold NULL, which opens as little as a damaged text.
         if vars(row).get("secret", row) is None:
@@ -174,7 +178,7 @@ class APIKey(Checked):
     def save(
         self,
         *,
-        force_insert: Any = False,
+        force_insert: bool | tuple[ModelBase, ...] = False,
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,

@@ -95,7 +95,7 @@ class Command(BaseCommand):
     def describe_credentials(self) -> str:
         if demo_credentials.in_use():
             return MADE_UP.format(account=demo_credentials.ACCOUNT_NAME)
-        account = Account.objects.filter(is_default=True).first()
+        account = Account.objects.default()
         if account is None:
             return "No Twilio account is the default. Choose one in the admin."
         return f"Tokens are for the Twilio account “{account}”."

@@ -4,7 +4,7 @@ import os
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
@@ -19,8 +19,10 @@ from twilio_tokens.management.variables import (
     TwilioVariables,
     Variable,
 )
-from twilio_tokens.models import Account, APIKey, Outcome, Region
+from twilio_tokens.models import Account, APIKey, Outcome, Region, Resource
 from twilio_tokens.verification import Finding, verify_credentials
+
+_Row = TypeVar("_Row", bound=models.Model)
 
 #: Imports that run at once get in each other's way; then one is begun again.
 ATTEMPTS = 5
@@ -199,7 +201,7 @@ class _Import:
             row.save()
             self._tell("created", row)
 
-    def _update(self, row: Any, changes: list[str]) -> None:
+    def _update(self, row: APIKey | Resource, changes: list[str]) -> None:
         row.forget_check()
         noted = {"updated_at", "checked_at", "check_outcome", "check_code", "check_message"}
         fields = noted & {field.name for field in row._meta.fields}
@@ -224,6 +226,6 @@ class _Import:
         self.lines.append(f"{outcome}: {row._meta.verbose_name} {row}")
 
 
-def _rows(model: type[models.Model]) -> Any:
+def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
     """Where they are written: a replica may lag behind."""
     return model._default_manager.using(router.db_for_write(model))

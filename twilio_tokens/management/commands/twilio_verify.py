@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
 from django.db import models, router
@@ -11,9 +11,10 @@ from django.db import models, router
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.management.terminal import TerminalCommand
-from twilio_tokens.models import Account, APIKey, Outcome, resource_kinds
+from twilio_tokens.models import Account, APIKey, Outcome, Resource, resource_kinds
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
+_Row = TypeVar("_Row", bound=models.Model)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
 
@@ -42,7 +43,7 @@ class Command(TerminalCommand):
             raise CommandError("No account is the default. Choose one in the admin.")
 
 
-def _rows(model: type[models.Model]) -> Any:
+def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
     """Not a replica's: what it finds is stored with the rows that there are."""
     return model._default_manager.using(router.db_for_write(model))
 
@@ -58,7 +59,7 @@ def _results() -> Iterator[dict[str, Any]]:
             yield _checked(resource, verify_resource)
 
 
-def _checked(row: Any, verify: Callable[[Any], Finding]) -> dict[str, Any]:
+def _checked(row: APIKey | Resource, verify: Callable[[Any], Finding]) -> dict[str, Any]:
     try:
         finding = verify(row)
     except Unavailable as error:
@@ -69,7 +70,12 @@ def _checked(row: Any, verify: Callable[[Any], Finding]) -> dict[str, Any]:
 
 
 def _result(
-    row: Any, outcome: str, message: str, code: int | None = None, *, account: Account
+    row: Account | APIKey | Resource,
+    outcome: str,
+    message: str,
+    code: int | None = None,
+    *,
+    account: Account,
 ) -> dict[str, Any]:
     return {
         "outcome": str(outcome),

@@ -1,0 +1,78 @@
+"""The answer to an error: REST framework's own, with a stable code beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import Error as DatabaseError
+from django.utils.translation import gettext as _
+from rest_framework import exceptions as drf
+from rest_framework import status
+from rest_framework.response import Response
+from rest_framework.utils.serializer_helpers import ReturnDict
+from rest_framework.views import exception_handler
+
+from .exceptions import NotAuthenticated, PermissionDenied, TwilioTokensError, Unavailable
+from .issuing import not_configured
+from .serializers import MOST_ERRORS, NON_FIELD_ERRORS
+
+
+def api_exception(error: Exception) -> Exception:
+    """The same error as one that DRF can answer with, if it is one of ours."""
+    if isinstance(error, DatabaseError):  # the user could not be looked up, for one
+        error = not_configured(error)
+    if not isinstance(error, TwilioTokensError):
+        return error
+    if isinstance(error, NotAuthenticated):
+        return drf.NotAuthenticated(error.message)
+    answer = drf.APIException(error.message, error.code)
+    answer.status_code = status.HTTP_400_BAD_REQUEST
+    if isinstance(error, Unavailable):
+        error.log()
+        answer.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    elif isinstance(error, PermissionDenied):
+        answer.status_code = status.HTTP_403_FORBIDDEN
+    return answer
+
+
+def error_answer(error: Exception, context: dict[str, object]) -> Response | None:
+    """DRF's own answer, plus the stable code. A site's own handler would change the shape."""
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    # The errors of a site's own authentication may have any form, and be raised again.
+    answer = response.data
+    answer = answer.copy() if isinstance(answer, dict) else {NON_FIELD_ERRORS: answer}
+    codes = [detail.code for detail in _details(answer)]
+    if len(codes) > MOST_ERRORS and isinstance(answer, ReturnDict):
+        answer = _first_errors(answer)
+    several: str = getattr(error, "default_code", drf.ValidationError.default_code)
+    answer["code"] = codes[0] if len(set(codes)) == 1 else several
+    response.data = answer
+    return response
+
+
+def _details(answer: object) -> Iterator[drf.ErrorDetail]:
+    """Every message of an error answer, however deep."""
+    if isinstance(answer, drf.ErrorDetail):
+        yield answer
+    elif isinstance(answer, (dict, list)):
+        for part in answer.values() if isinstance(answer, dict) else answer:
+            yield from _details(part)
+
+
+def _first_errors(answer: ReturnDict[str, object]) -> ReturnDict[str, object]:
+    """As many as help whoever mends the request."""
+    places = iter(range(MOST_ERRORS))
+
+    def kept(part: object) -> object:
+        if isinstance(part, dict):
+            return {name: rest for name, each in part.items() if (rest := kept(each))}
+        if isinstance(part, list):
+            return [rest for each in part if (rest := kept(each))]
+        return part if next(places, None) is not None else None
+
+    first = {name: rest for name, each in answer.items() if (rest := kept(each))}
+    general = first.get(NON_FIELD_ERRORS)
+    first[NON_FIELD_ERRORS] = [*(general if isinstance(general, list) else []), _("And more.")]
+    return ReturnDict(first, serializer=answer.serializer)

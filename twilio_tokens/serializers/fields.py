@@ -1,0 +1,163 @@
+"""The fields of a request: they read a value, from JSON or from an HTML form.
+
+Which values are legal is the grant's matter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from django.core.validators import MaxLengthValidator
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from twilio_tokens.conf import settings
+from twilio_tokens.exceptions import SettingError
+from twilio_tokens.grants import FieldKind, GrantField
+
+
+class OptionalField(serializers.Field):  # type: ignore[type-arg]
+    """A field that may be absent, as a blank input of an HTML form is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def get_value(self, dictionary: Mapping[str, object]) -> object:
+        if not isinstance(dictionary, MultiValueDict):
+            return dictionary.get(str(self.field_name), empty)
+        values = dictionary.getlist(str(self.field_name))
+        if len(values) > 1:
+            return values  # which no field takes; the last alone may be blank, and grant more
+        return values[0] if values and values[0] != "" else empty
+
+
+class TextField(OptionalField, serializers.CharField):
+    """A JSON string, kept as it is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
+        self.validators = [each for each in self.validators if isinstance(each, MaxLengthValidator)]
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class NameField(TextField):
+    """The name of a resource."""
+
+
+class WordField(OptionalField, serializers.ChoiceField):
+    """One of a few words. The grant checks which."""
+
+    default_error_messages = {"invalid": _("Not a valid string.")}
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class BooleanField(OptionalField, serializers.BooleanField):
+    """Its absence means something else than no."""
+
+
+class IntegerField(OptionalField, serializers.IntegerField):
+    pass
+
+
+class _JSONText(str):
+    """What an HTML form sends for an object."""
+
+
+class ObjectField(OptionalField, serializers.DictField):
+    """A JSON object of strings; in an HTML form its text."""
+
+    # DRF's JSONField fills an empty form with "null", and quotes a text that it shows again.
+    child = serializers.CharField()
+    default_error_messages = {"invalid": _("Value must be valid JSON.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(style={"base_template": "textarea.html"}, **kwargs)
+
+    def get_value(self, dictionary: Mapping[str, object]) -> object:
+        value = super().get_value(dictionary)
+        is_text = isinstance(value, str) and isinstance(dictionary, MultiValueDict)
+        return _JSONText(value) if is_text else value
+
+    def to_internal_value(self, data: object) -> object:
+        if not isinstance(data, _JSONText):
+            return data
+        try:
+            value: object = json.loads(data)
+        except ValueError:
+            self.fail("invalid")
+        if value is None:
+            self.fail("null")
+        return value
+
+
+class TTLField(IntegerField):
+    """Seconds. The limits are for ``OPTIONS``, the form and the schema: issuing decides."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("TTL"),
+            help_text=_("Lifetime in seconds. Left out, the site's default for the product."),
+        )
+
+    def bind(self, field_name: str, parent: serializers.BaseSerializer[Any]) -> None:
+        super().bind(field_name, parent)
+        # The page that tells of a wrong setting has a form too.
+        with suppress(SettingError):
+            self.min_value, self.max_value = 1, settings.max_ttl
+
+
+AnyField = serializers.Field[Any, Any, Any, Any]
+
+_FIELDS: dict[FieldKind, type[AnyField]] = {
+    FieldKind.NAME: NameField,
+    FieldKind.CHOICE: WordField,
+    FieldKind.BOOLEAN: BooleanField,
+    FieldKind.INTEGER: IntegerField,
+    FieldKind.TEXT: TextField,
+    FieldKind.OBJECT: ObjectField,
+}
+
+
+def declared_field(field: GrantField) -> AnyField:
+    options: dict[str, Any] = {"label": field.label, "help_text": field.help_text}
+    if field.max_length is not None:
+        options["max_length"] = field.max_length
+    if field.kind is FieldKind.CHOICE:
+        options["choices"] = field.choices
+    return _FIELDS[field.kind](**options)
+
+
+def menu(field: AnyField, names: Iterable[str]) -> AnyField:
+    """``field`` as a person is shown it: a menu where there is something to choose from.
+
+    Nothing chosen is a choice of its own, so a boolean has three.
+    """
+    choices: Iterable[object]
+    if isinstance(field, NameField):
+        choices = names
+    elif isinstance(field, WordField):
+        choices = field.choices
+    elif isinstance(field, BooleanField):
+        choices = [(True, _("Yes")), (False, _("No"))]
+    else:
+        return field
+    return serializers.ChoiceField(
+        choices=list(choices),
+        label=field.label,
+        help_text=field.help_text,
+        required=False,
+        allow_blank=True,
+    )
