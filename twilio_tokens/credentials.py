@@ -13,7 +13,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -24,9 +24,11 @@ from django.contrib.auth.models import Group
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.utils.translation import gettext as _
 
 from .conf import answer_of, settings
-from .exceptions import NotConfigured
+from .exceptions import AccountMismatch, DoesNotExist, NotConfigured
+from .grants import Default, Grant
 from .models import Account, APIKey, Region, Resource, RestrictedResource
 
 #: Entries; the oldest leaves first.
@@ -164,6 +166,57 @@ class Credentials:
                 f"API key {key.sid} is of region {key.region}; only keys of us1 can sign."
             )
         return key
+
+    def resolve(self, grants: Sequence[Grant]) -> tuple[Account, dict[str, dict[str, Any]]]:
+        """The account that signs, and by product the record for each name, all of that account."""
+        resources: dict[str, dict[str, Any]] = {grant.product: {} for grant in grants}
+        account = self.tenant
+        for grant in grants:
+            for name in grant.resources:
+                resource = resources[grant.product][name] = self._asked_for(grant, name)
+                if account is None and resource is not None and name == grant.needed:
+                    account = resource.account
+        account = account or self.default_account
+        for grant in grants:
+            of_grant = resources[grant.product]
+            for name, resource in of_grant.items():
+                default = grant.default_for(name)
+                if resource is None and default is not None:
+                    of_grant[name] = self._default_for(grant, name, account, default)
+                elif resource is not None and resource.account_id != account.pk:
+                    raise AccountMismatch
+        return account, resources
+
+    def _asked_for(self, grant: Grant, name: str) -> Resource | None:
+        asked_for = getattr(grant, name)
+        if asked_for is None:
+            return None
+        resource = self.find(grant.resources[name], asked_for)
+        if resource is None:
+            raise DoesNotExist(
+                _("There is no %(kind)s of this name for you.")
+                % {"kind": grant.resources[name]._meta.verbose_name},
+                field=name,
+                product=grant.product,
+            )
+        return resource
+
+    def _default_for(self, grant: Grant, name: str, account: Account, default: Default) -> Resource:
+        model = grant.resources[name]
+        kind = model._meta.verbose_name
+        resource, is_permitted = self.default(model, account, **default.among)
+        if resource is None and name == grant.needed:
+            raise NotConfigured(f"Account {account.sid} has no default {kind}.")
+        if resource is None or not is_permitted:
+            message = (
+                _("The default %(kind)s is not for you; name another.")
+                if resource
+                else _("There is no default %(kind)s for this.")
+            )
+            raise DoesNotExist(
+                message % {"kind": kind}, field=default.asked_for_by, product=grant.product
+            )
+        return resource
 
     def find(self, model: type[Resource], name: str) -> Resource | None:
         """The resource of that name, or None where there is none that this user may know of."""

@@ -23,9 +23,7 @@ from twilio.jwt.access_token import AccessTokenGrant
 from .conf import settings
 from .credentials import Credentials
 from .exceptions import (
-    AccountMismatch,
     AuditUnavailable,
-    DoesNotExist,
     InvalidGrant,
     NotAuthenticated,
     NotConfigured,
@@ -34,9 +32,9 @@ from .exceptions import (
     SettingError,
     Unavailable,
 )
-from .grants import Default, Grant, registered
+from .grants import Grant, registered
 from .identity import identity_for
-from .models import Account, APIKey, IssuedToken, Resource
+from .models import Account, APIKey, IssuedToken
 from .signals import access_token_issued
 from .signing import sign
 
@@ -121,6 +119,8 @@ def _issue(
     issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
     credentials = Credentials(_signed_in(user))
+    if issued_by is not None and not isinstance(issued_by, get_user_model()):
+        raise NotConfigured("Who the token is issued by should be a user or None.")
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(credentials, grants)
@@ -226,7 +226,7 @@ class _Plan(NamedTuple):
 
 def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     user = credentials.user
-    account, resources = resolve(credentials, grants)
+    account, resources = credentials.resolve(grants)
     ends = [grant.authorize(user, resources[grant.product]) for grant in grants]
     twilio_grants = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({each.key for each in twilio_grants}) < len(twilio_grants):
@@ -236,64 +236,6 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
     return _Plan(user, identity, account, key, grants, twilio_grants, [end for end in ends if end])
-
-
-def resolve(
-    credentials: Credentials, grants: Sequence[Grant]
-) -> tuple[Account, dict[str, dict[str, Any]]]:
-    """The account that signs, and the record for each name, all of that account."""
-    resources: dict[str, dict[str, Any]] = {grant.product: {} for grant in grants}
-    account = credentials.tenant
-    for grant in grants:
-        for name in grant.resources:
-            resource = resources[grant.product][name] = _named(credentials, grant, name)
-            if account is None and resource is not None and name == grant.needed:
-                account = resource.account
-    account = account or credentials.default_account
-    for grant in grants:
-        of_grant = resources[grant.product]
-        for name, resource in of_grant.items():
-            default = grant.default_for(name)
-            if resource is None and default is not None:
-                of_grant[name] = _default(credentials, grant, name, account, default)
-            elif resource is not None and resource.account_id != account.pk:
-                raise AccountMismatch
-    return account, resources
-
-
-def _named(credentials: Credentials, grant: Grant, name: str) -> Resource | None:
-    asked_for = getattr(grant, name)
-    if asked_for is None:
-        return None
-    resource: Resource | None = credentials.find(grant.resources[name], asked_for)
-    if resource is None:
-        raise DoesNotExist(
-            _("There is no %(kind)s of this name for you.")
-            % {"kind": grant.resources[name]._meta.verbose_name},
-            field=name,
-            product=grant.product,
-        )
-    return resource
-
-
-def _default(
-    credentials: Credentials, grant: Grant, name: str, account: Account, default: Default
-) -> Resource:
-    model = grant.resources[name]
-    kind = model._meta.verbose_name
-    resource, is_permitted = credentials.default(model, account, **default.among)
-    if resource is None and name == grant.needed:
-        raise NotConfigured(f"Account {account.sid} has no default {kind}.")
-    if resource is None or not is_permitted:
-        message = (
-            _("The default %(kind)s is not for you; name another.")
-            if resource
-            else _("There is no default %(kind)s for this.")
-        )
-        raise DoesNotExist(
-            message % {"kind": kind}, field=default.asked_for_by, product=grant.product
-        )
-    return resource
 
 
 def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:

@@ -15,7 +15,7 @@ from .crypto import check_opens
 from .exceptions import NotConfigured, TwilioTokensError, Unavailable
 from .grants import Grant, registered
 from .identity import identity_for
-from .issuing import not_configured, resolve
+from .issuing import not_configured
 from .models import APIKey
 
 #: Accounts; each takes a few statements.
@@ -107,7 +107,7 @@ def _default_name(credentials: Credentials, model: type[Any]) -> str | None:
 def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None:
     """Why this user cannot get this grant, whatever the room."""
     try:
-        account, resources = resolve(credentials, [grant])
+        account, resources = credentials.resolve([grant])
         grant.to_twilio(credentials.user, resources[grant.product])
         identity_for(credentials.user, [grant])
         key = credentials.signing_key(account)

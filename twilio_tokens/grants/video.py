@@ -17,7 +17,8 @@ from twilio.jwt.access_token.grants import VideoGrant
 from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied, SettingError
 
-from .base import FieldKind, Grant, Note, register
+from .base import Grant, Note, register
+from .fields import FieldKind
 from .identity_rule import IdentityRule
 
 #: Characters. Twilio publishes no number for the length of a room name.
