@@ -338,7 +338,7 @@ def test_what_was_ticked_is_stored_wherever_it_is_listed_by_then(
     assert messages(response) == [
         "1 was stored.",
         "1 was stored before.",
-        "1 is no longer at Twilio and was not stored.",
+        "1 was not stored: Twilio does not list it now.",
     ]
     assert TwiMLApp.objects.get(sid=chosen).name == "chosen"
     assert TwiMLApp.objects.get(sid=before).name == "before"
