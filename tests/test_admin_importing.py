@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import DataError, connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils.html import escape
 
+from tests.site.models import InvitedService, Stage
 from twilio_tokens.admin import importing
 from twilio_tokens.models import (
     Account,
@@ -132,6 +134,16 @@ def test_sync_services_workspaces_and_push_credentials_are_imported_as_defaults(
     }
     unknown = ticked(sid("CR", "5"), **{sid("CR", "5"): "windows"})
     assert "is not a valid choice" in admin_client.post(page, unknown).content.decode()
+
+
+def test_a_kind_of_the_sites_own_is_offered_if_it_says_where_twilio_has_it(
+    rf: RequestFactory, admin_user: User
+) -> None:
+    site = admin.AdminSite()
+    site.register([Account, Stage, InvitedService])
+    request = rf.get("/")
+    request.user = admin_user
+    assert importing.importable(site.get_model_admin(Account), request) == [InvitedService]
 
 
 def test_a_push_credential_that_is_another_at_twilio_is_told_when_its_name_is_taken_over(
