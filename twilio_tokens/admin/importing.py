@@ -38,25 +38,13 @@ class Entry:
     """One service or app: what Twilio has of it, what is stored, and the form to store it."""
 
     model: type[Resource]
+    sid: str
+    friendly_name: str
     listed: Listed | None
     stored: Resource | None
     form: ImportForm | None = None
     #: The page of what is stored, for those who may see it.
     url: str = ""
-
-    @property
-    def sid(self) -> str:
-        return str(self._source.sid)
-
-    @property
-    def friendly_name(self) -> str:
-        return self._source.friendly_name
-
-    @property
-    def _source(self) -> Listed | Resource:
-        source = self.listed or self.stored
-        assert source is not None
-        return source
 
     @property
     def state(self) -> str:
@@ -177,8 +165,8 @@ def _outcome(stored: int, before: int, gone: int) -> Iterator[tuple[int, str]]:
         yield messages.INFO, text % {"count": before}
     if gone:
         text = ngettext(
-            "%(count)d is no longer at Twilio and was not stored.",
-            "%(count)d are no longer at Twilio and were not stored.",
+            "%(count)d was not stored: Twilio does not list it now.",
+            "%(count)d were not stored: Twilio does not list them now.",
             gone,
         )
         yield messages.WARNING, text % {"count": gone}
@@ -234,8 +222,11 @@ def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> 
     for model, listing in found.items():
         rows = model._default_manager.filter(account=account)
         stored = {str(row.sid): row for row in rows}
-        mine = [Entry(model, listed, stored.pop(listed.sid, None)) for listed in listing]
-        mine += [Entry(model, None, row) for row in stored.values()]
+        mine = [
+            Entry(model, each.sid, each.friendly_name, each, stored.pop(each.sid, None))
+            for each in listing
+        ]
+        mine += [Entry(model, sid, row.friendly_name, None, row) for sid, row in stored.items()]
         entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
     return entries
 

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -23,6 +23,7 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    SettingError,
     TwilioTokensError,
     Unavailable,
 )
@@ -169,7 +170,7 @@ class TestTokenForm(forms.Form):
 
     def _ttl_help(self) -> str:
         # The page must not fail where it could tell what is wrong with a setting.
-        with suppress(ImproperlyConfigured):
+        with suppress(SettingError):
             return gettext(
                 "Lifetime in seconds, at most %(max)d. Left out, the site's default for the "
                 "products."
