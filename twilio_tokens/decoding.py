@@ -168,8 +168,8 @@ def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
-    for key, grant in grants.items():
-        if key != "identity" and not isinstance(grant, dict):
+    for key, payload in grants.items():
+        if key != "identity" and not isinstance(payload, dict):
             message = _("The grant %(key)s is no object.")
             yield Problem(20106, message % {"key": ascii(key)})
     for product, payload in products_in(grants):

@@ -28,16 +28,22 @@ class AccountAdmin(ProtectedByAudit):
         return import_view(self, request, object_id)
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         # Saved as new, the page is that of no account yet.
         may_import = bool(importable(self, request)) and "_saveasnew" not in request.POST
         context = {**(extra_context or {}), "may_import": may_import}
         return super().change_view(request, object_id, form_url, context)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Account | None = None
+    ) -> tuple[str, ...]:
         return () if obj is None else ("sid",)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        initial = {"is_default": not Account.objects.filter(is_default=True).exists()}
+        initial = {"is_default": not Account.objects.default()}
         return {**initial, **super().get_changeform_initial_data(request)}

@@ -223,7 +223,9 @@ class CheckedAdmin(CredentialAdmin):
         moment = to_the_minute(row.checked_at)
         is_good = row.check_outcome == Outcome.VERIFIED
         note = moment if is_good else f"{moment}: {row.check_message}"
-        return badge(OUTCOMES[row.check_outcome], row.get_check_outcome_display(), note)
+        return badge(
+            OUTCOMES.get(row.check_outcome, "neutral"), row.get_check_outcome_display(), note
+        )
 
 
 def default_account() -> dict[str, object]:

@@ -14,10 +14,12 @@ from django.core.paginator import Page, Paginator
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.exceptions import ListingFailed, Unavailable
@@ -64,6 +66,19 @@ class Entry:
             return "new"
         is_same = self.stored.friendly_name in ("", ImportForm.stored_name(self.listed))
         return "stored" if is_same else "changed"
+
+    @property
+    def badge(self) -> SafeString:
+        """What its state is to who imports."""
+        if self.state == "changed":
+            assert self.stored is not None
+            was = _("was %(name)s") % {"name": self.stored.friendly_name or "–"}
+            return badge("warning", _("changed at Twilio"), was)
+        return {
+            "new": badge("warning", _("new")),
+            "stored": badge("good", _("stored")),
+            "gone": badge("bad", _("gone at Twilio")),
+        }[self.state]
 
     def matches(self, query: str) -> bool:
         texts = (self.sid, self.friendly_name, self.stored.name if self.stored else "")

@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
@@ -32,7 +33,7 @@ from twilio_tokens.models import Resource
 
 
 class _WriteOnly(forms.Textarea):
-    def format_value(self, value: Any) -> None:
+    def format_value(self, value: object) -> None:
         return None
 
 
@@ -108,7 +109,7 @@ class TestTokenForm(forms.Form):
         ]
         return [whom, *products]
 
-    def issue(self, *, issued_by: Any) -> bool:
+    def issue(self, *, issued_by: AbstractBaseUser) -> bool:
         """Issue the token that a valid form asks for; or else say in its errors why not."""
         values = self.cleaned_data
         try:
@@ -130,7 +131,7 @@ class TestTokenForm(forms.Form):
             self.add_error(None, error.message)
         return self.issued is not None
 
-    def clean_username(self) -> Any:
+    def clean_username(self) -> AbstractBaseUser:
         users = users_named(self.cleaned_data["username"])
         if not users:
             raise ValidationError(_("There is no such user."), code="does_not_exist")
@@ -140,7 +141,8 @@ class TestTokenForm(forms.Form):
                 "them does."
             )
             raise ValidationError(message, code="ambiguous")
-        return users[0]
+        user: AbstractBaseUser = users[0]
+        return user
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""
@@ -175,7 +177,7 @@ class TestTokenForm(forms.Form):
         return ""
 
 
-def username_of(user: Any) -> str:
+def username_of(user: AbstractBaseUser) -> str:
     """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
     return str(user.get_username() or user.pk)
 
@@ -215,7 +217,7 @@ def _form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
 class ObjectField(forms.CharField):
     """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> object:  # type: ignore[override]
         text = super().to_python(value)
         if not text:
             return None
