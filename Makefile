@@ -6,7 +6,7 @@ ADDR ?= 127.0.0.1:8000
 POSTGRESQL_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
 
-PYTEST = .venv/bin/pytest --numprocesses auto
+PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
 .PHONY: help demo test sites browser lint types matrix bench clean

@@ -668,7 +668,7 @@ def test_a_refusal_stands_where_it_belongs_and_the_input_stays(
     response = tester.post(reverse(TEST), filled(**data))
     assert list(errors(response)) == [field]
     assert message in unescape(str(errors(response)))
-    assert message in text(response) or field == "username"
+    assert message in text(response)
     form = response.context["form"]
     for name, value in filled(**data).items():
         if name not in registered():
@@ -802,9 +802,7 @@ def test_a_changed_expired_token_meets_errors(api_key: APIKey, reader: Client) -
     response = decode(reader, signed(claims))
     page = text(response)
     assert "Signature does not hold" in page
-    assert re.search(r"Expires [^(]+1970, 00:01:00 \(\d+ years?,? ?[^)]* ago\)", page) or (
-        "Expires" in page
-    )
+    assert re.search(r"Expires Dec\. 31, 1969, 18:01:00 \(\d+ years.* ago\)", page)
     for code in (20104, 20107, 20106):
         assert f'href="https://www.twilio.com/docs/api/errors/{code}"' in response.content.decode()
 
