@@ -28,7 +28,12 @@ class ResourceAdmin(CheckedAdmin):
     readonly_fields = ("account_name", "check_badge")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {**default_account(), **super().get_changeform_initial_data(request)}
+        """The first of an account is proposed as its default."""
+        initial = {**default_account(), **super().get_changeform_initial_data(request)}
+        if not are_usable_ids(Account, [initial.get("account")]):
+            return initial  # Django, too, ignores what the address of the page gets wrong
+        of_account = self.model._default_manager.filter(account=initial.get("account"))
+        return {"is_default": not of_account.exists(), **initial}
 
     def get_fields(self, request: HttpRequest, obj: Resource | None = None) -> list[Any]:
         fields = list(super().get_fields(request, obj))
@@ -53,13 +58,6 @@ class RestrictedResourceAdmin(ResourceAdmin):
     ) -> ModelMultipleChoiceField[Any] | None:
         kwargs.setdefault("form_class", SafeMultipleChoiceField)
         return super().formfield_for_manytomany(*args, **kwargs)
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        initial = super().get_changeform_initial_data(request)
-        if not are_usable_ids(Account, [initial.get("account")]):
-            return initial  # Django, too, ignores what the address of the page gets wrong
-        of_account = self.model._default_manager.filter(account=initial.get("account"))
-        return {"is_default": not of_account.exists(), **initial}
 
 
 @admin.register(ChatService, SyncService, Workspace)
