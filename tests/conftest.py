@@ -34,6 +34,9 @@ from twilio_tokens.models import (
     Workspace,
 )
 
+from . import twilio_server
+from .twilio_server import TwilioServer
+
 
 def sid(prefix: str, digit: str = "0") -> str:
     return prefix + digit * 32
@@ -149,6 +152,12 @@ def other(account: Account) -> Account:
     TwiMLApp.objects.create(account=other, name="their-phone", sid=sid("AP", "1"))
     PushCredential.objects.create(account=other, name="their-ios", sid=sid("CR", "1"))
     return other
+
+
+@pytest.fixture
+def twilio(settings: Any) -> Iterator[TwilioServer]:
+    with twilio_server.running(settings) as server:
+        yield server
 
 
 @pytest.fixture

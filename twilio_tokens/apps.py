@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,3 +11,5 @@ class TwilioTokensConfig(AppConfig):
         from . import checks, credentials  # noqa: F401
 
         credentials.watch_models()
+        if apps.is_installed("drf_spectacular"):
+            from . import schema  # noqa: F401

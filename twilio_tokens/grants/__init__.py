@@ -1,7 +1,7 @@
 """What a token may grant: a module for each product, and the door that sites register theirs at."""
 
 from .base import Default, Grant, Note, products_in, register, registered
-from .fields import FieldKind, GrantField, PayloadField, fields_of
+from .fields import Example, FieldKind, GrantField, PayloadField, fields_of
 from .identity_rule import IdentityRule
 
 # Products are shown in the order of their import.
@@ -17,6 +17,7 @@ from .taskrouter import TaskRouter, WorkerGrant
 __all__ = [
     "Chat",
     "Default",
+    "Example",
     "FieldKind",
     "Grant",
     "GrantField",

@@ -38,7 +38,7 @@ from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import InvalidGrant
 from twilio_tokens.models import Resource, RestrictedResource
 
-from .fields import FieldKind, GrantField, PayloadField, fields_of
+from .fields import Example, FieldKind, GrantField, PayloadField, fields_of
 from .identity_rule import IdentityRule
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Grant(ABC):
     identity_rule: ClassVar[IdentityRule] = IdentityRule()
     #: The keys of what ``offer()`` tells.
     offered: ClassVar[Mapping[str, FieldKind]] = MappingProxyType({})
+    example: ClassVar[Example] = Example({}, {})
     #: What a token has under ``twilio_key``, as far as it can be judged from outside.
     payload_fields: ClassVar[Sequence[PayloadField]] = ()
 

@@ -17,7 +17,7 @@ from twilio_tokens.models import ChatService, PushCredential
 
 from . import push
 from .base import Note, register
-from .fields import PayloadField
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 #: How long before the expiry the Client tells of it.
@@ -33,6 +33,7 @@ class Chat(push.NotifiesMobileApps):
     resources = MappingProxyType({"service": ChatService, "push_credential": PushCredential})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=51003, error_if_missing=51007)
+    example = Example({"service": "support"}, {"service_sid": "IS…"})
     payload_fields = (
         PayloadField("service_sid", sids.CHAT_SERVICE),
         PayloadField("push_credential_sid", sids.PUSH_CREDENTIAL, is_needed=False),

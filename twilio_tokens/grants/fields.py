@@ -73,6 +73,14 @@ class PayloadField:
         return None
 
 
+@dataclass(frozen=True)
+class Example:
+    """For documents: the fields of a request, and what the token has under ``twilio_key`` then."""
+
+    request: Mapping[str, Any]
+    payload: Mapping[str, Any]
+
+
 _KINDS = {bool | None: FieldKind.BOOLEAN, int | None: FieldKind.INTEGER, str | None: FieldKind.TEXT}
 
 

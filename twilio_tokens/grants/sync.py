@@ -16,7 +16,7 @@ from twilio_tokens import sids
 from twilio_tokens.models import SyncService
 
 from .base import Grant, Note, register
-from .fields import PayloadField
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 
@@ -30,6 +30,7 @@ class Sync(Grant):
     resources = MappingProxyType({"service": SyncService})
     needed = "service"
     identity_rule = IdentityRule(error_if_illegal=54351, error_if_missing=51007)
+    example = Example({"service": "documents"}, {"service_sid": "IS…"})
     payload_fields = (PayloadField("service_sid", sids.SYNC_SERVICE),)
 
     service: str | None = field(

@@ -18,7 +18,7 @@ from twilio_tokens.exceptions import NotConfigured, PermissionDenied, SettingErr
 from twilio_tokens.models import Workspace
 
 from .base import Grant, Note, register
-from .fields import PayloadField
+from .fields import Example, PayloadField
 
 ROLES = ("worker", "supervisor")
 
@@ -42,6 +42,10 @@ class TaskRouter(Grant):
     default_ttl = 3_600
     resources = MappingProxyType({"workspace": Workspace})
     needed = "workspace"
+    example = Example(
+        {"workspace": "support"},
+        {"workspace_sid": "WS…", "worker_sid": "WK…", "role": "worker"},
+    )
     payload_fields = (
         PayloadField("workspace_sid", sids.WORKSPACE),
         PayloadField("worker_sid", sids.WORKER),

@@ -18,7 +18,7 @@ from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied, SettingError
 
 from .base import Grant, Note, register
-from .fields import FieldKind
+from .fields import Example, FieldKind
 from .identity_rule import IdentityRule
 
 #: Characters. Twilio publishes no number for the length of a room name.
@@ -36,6 +36,7 @@ class Video(Grant):
     identity_rule = IdentityRule(  # https://www.twilio.com/docs/api/errors/53200
         128, counts_wide=True, error_if_illegal=53200, error_if_missing=53200
     )
+    example = Example({"room": "DailyStandup"}, {"room": "DailyStandup"})
     offered = MappingProxyType({"room_required": FieldKind.BOOLEAN})
 
     room: str | None = field(

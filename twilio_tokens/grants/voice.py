@@ -19,7 +19,7 @@ from twilio_tokens.models import PushCredential, TwiMLApp
 
 from . import push
 from .base import Note, register
-from .fields import PayloadField
+from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
 
 #: Bytes of JSON in UTF-8, as they stand in the token.
@@ -40,6 +40,7 @@ class Voice(push.NotifiesMobileApps):
     identity_rule = IdentityRule(  # the Voice SDK's page on Access Tokens
         121, only_word_characters=True, error_if_illegal=31105, error_if_missing=51007
     )
+    example = Example({"app": "phone"}, {"outgoing": {"application_sid": "AP…"}})
     payload_fields = (
         PayloadField("outgoing.application_sid", sids.TWIML_APP, is_needed=False),
         PayloadField("push_credential_sid", sids.PUSH_CREDENTIAL, is_needed=False),

@@ -78,7 +78,7 @@ _OFFERED: dict[FieldKind, type[AnyField]] = {
 
 
 class OfferSerializer(serializers.Serializer[Any]):
-    """What a user may ask for of one product; of an ``Offer``."""
+    """What a user may ask for of one product."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -118,7 +118,7 @@ def _who_and_how_long() -> dict[str, AnyField]:
 
 
 class ProductTokenOfferSerializer(OfferSerializer):
-    """The same on the product's own page, of its parts and who asks."""
+    """What a user may ask for on the product's own page."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(grant, **kwargs)
@@ -148,7 +148,7 @@ def _messages() -> AnyField:
 
 
 class GrantErrorsSerializer(serializers.Serializer[Any]):
-    """Of the fields of one product among several."""
+    """The messages at the fields of one product among several."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(required=False, **kwargs)
@@ -161,7 +161,7 @@ class GrantErrorsSerializer(serializers.Serializer[Any]):
 
 
 class TokenErrorsSerializer(serializers.Serializer[Any]):
-    """Messages at the fields of the request, or one ``detail``; unknown fields are fields, too."""
+    """The messages at the fields of the request, unknown ones too; or one detail."""
 
     code = serializers.CharField(
         help_text=_(

@@ -118,12 +118,10 @@ class GrantSerializer(StrictSerializer):
 
 
 class TokenRequestSerializer(StrictSerializer):
-    """A request for a token.
+    """A request for a token."""
 
-    One with a ``refusal`` is only shown, with what was filled in and these errors: the rules
-    that a request breaks may be those of reading it or those of issuing.
-    """
-
+    # One with a refusal is only shown, with what was filled in and these errors: the rules that
+    # a request breaks may be those of reading it or those of issuing.
     def __init__(self, refusal: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.refusal = refusal
@@ -162,7 +160,7 @@ class TokenRequestSerializer(StrictSerializer):
 
 
 class ProductTokenRequestSerializer(TokenRequestSerializer):
-    """``{<field of the product>?, ttl?}``"""
+    """A request for a token of one product."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -181,7 +179,7 @@ class ProductTokenRequestSerializer(TokenRequestSerializer):
 
 
 class AccessTokenRequestSerializer(TokenRequestSerializer):
-    """``{<product>: {…}, ttl?}``, one product or several."""
+    """A request for one token of one product or several."""
 
     def get_fields(self) -> dict[str, AnyField]:
         products = {name: GrantSerializer(grant) for name, grant in registered().items()}
