@@ -62,20 +62,20 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
 @admin.register(ChatService, SyncService, Workspace)
 class ServiceAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "sid", "account", "is_default", "check_badge")
+    list_display = ("name", "is_default", "check_badge", "account", "sid")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
 
 
 @admin.register(TwiMLApp)
 class TwiMLAppAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "sid", "account", "is_default", "allow_incoming", "check_badge")
+    list_display = ("name", "is_default", "allow_incoming", "check_badge", "account", "sid")
     list_filter = ("is_default", "allow_incoming", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "allow_incoming", "groups")
 
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "sid", "platform", "sandbox", "account", "is_default", "check_badge")
+    list_display = ("name", "platform", "sandbox", "is_default", "check_badge", "account", "sid")
     list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
     fields = ("account", "name", "sid", "platform", "sandbox", "is_default")
