@@ -137,8 +137,11 @@ def every_row(
     chat_service: ChatService,
     twiml_app: TwiMLApp,
     push_credential: PushCredential,
+    make: Callable[..., Any],
 ) -> None:
     """One row of each model that operators edit."""
+    make(SyncService, "0", is_default=True)
+    make(Workspace, "0", is_default=True)
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from django.core.cache import caches
 from django.db import DatabaseError, router, transaction
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
 from twilio_tokens.conf import Settings, settings
 from twilio_tokens.crypto import load_key_ring
@@ -65,6 +67,10 @@ class Line:
     text: str
     page: Page | None = None
     url: str = ""
+
+    @property
+    def mark(self) -> SafeString:
+        return mark(self.level)
 
 
 def overview(user: User, site: str = "admin") -> list[Line]:
@@ -187,6 +193,8 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
+    elif default is not None and grant.missing():
+        yield Line("missing", f"{label}: {grant.missing()}")
     elif default is not None:
         yield _ready(str(label), [key, default])
     elif of_account.exists():
