@@ -343,7 +343,7 @@ def test_the_rest_is_left_when_twilio_is_unreachable(
     twilio.fail(reset=True)
     keys = [api_key, add_key(api_key.account)]
     response = check(admin_client, *keys)
-    assert "The rows after it were not checked." in messages(response)
+    assert "The remaining rows were not checked." in messages(response)
     assert APIKey.objects.filter(check_outcome=Outcome.UNREACHABLE).count() == 1
 
 
