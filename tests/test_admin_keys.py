@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models.signals import pre_save
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -164,6 +164,25 @@ def test_twilio_is_not_asked_again_where_another_request_was_faster(
     add_key(api_key.account, sid=sid("SK", "1"))
     response = admin_client.post(url(APIKey, "add"), typed(twilio))
     assert errors(response) == {"sid": ["API key with this API key SID already exists."]}
+    assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize("page", ["add", "change", "replace"])
+def test_a_deadlock_is_tried_again_without_asking_twilio_again(
+    page: str, twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: Any
+) -> None:
+    twilio.keys[api_key.sid] = twilio.keys[sid("SK", "1")]
+    record_check, faults = APIKey.record_check, [OperationalError("deadlock")]
+
+    def fail_once(self: APIKey, *args: Any) -> None:
+        if faults:
+            raise faults.pop()
+        record_check(self, *args)
+
+    monkeypatch.setattr(APIKey, "record_check", fail_once)
+    address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
+    assert admin_client.post(address, typed(twilio)).status_code == 302
+    assert APIKey.objects.get(name="new").check_outcome == Outcome.VERIFIED
     assert len(twilio.requests) == 1
 
 
