@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models.signals import pre_save
@@ -182,7 +183,9 @@ def test_a_deadlock_is_tried_again_without_asking_twilio_again(
     monkeypatch.setattr(APIKey, "record_check", fail_once)
     address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
     assert admin_client.post(address, typed(twilio)).status_code == 302
-    assert APIKey.objects.get(name="new").check_outcome == Outcome.VERIFIED
+    key = APIKey.objects.get(name="new")
+    assert key.check_outcome == Outcome.VERIFIED
+    assert LogEntry.objects.get(object_id=key.pk).is_addition() is (page != "change")
     assert len(twilio.requests) == 1
 
 
