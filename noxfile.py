@@ -35,7 +35,7 @@ def tests(session: nox.Session, django: str) -> None:
     extra = "sites" if (session.python, django) == ALL_SITES else "test"
     session.install("--constraint", str(constraints), "--editable", f".[{extra}]")
     without = [] if extra == "sites" or django == LOWEST else ["--ignore=tests/test_sites.py"]
-    session.run("pytest", "--numprocesses=auto", *without, *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *without, *session.posargs)
 
 
 def lowest_versions() -> list[str]:

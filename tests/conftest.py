@@ -6,6 +6,7 @@ time, so that finding one anywhere proves a leak.
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 import traceback
@@ -33,6 +34,9 @@ from twilio_tokens.models import (
     TwiMLApp,
     Workspace,
 )
+
+from . import twilio_server
+from .twilio_server import TwilioServer
 
 
 def sid(prefix: str, digit: str = "0") -> str:
@@ -77,6 +81,18 @@ def disconnect() -> None:
     connection.close()
     if connection.connection is not None:
         connection.connection.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server, take only the tests that use its database."""
+    if "DATABASE_URL" in os.environ:
+        config.hook.pytest_deselected(items=[each for each in items if not uses_database(each)])
+        items[:] = filter(uses_database, items)
+
+
+def uses_database(test: Any) -> bool:
+    fixtures = {"db", "transactional_db", "live_server"}
+    return bool(test.get_closest_marker("django_db") or fixtures & {*test.fixturenames})
 
 
 @pytest.fixture(autouse=True)
@@ -134,8 +150,11 @@ def every_row(
     chat_service: ChatService,
     twiml_app: TwiMLApp,
     push_credential: PushCredential,
+    make: Callable[..., Any],
 ) -> None:
     """One row of each model that operators edit."""
+    make(SyncService, "0", is_default=True)
+    make(Workspace, "0", is_default=True)
 
 
 @pytest.fixture
@@ -146,6 +165,12 @@ def other(account: Account) -> Account:
     TwiMLApp.objects.create(account=other, name="their-phone", sid=sid("AP", "1"))
     PushCredential.objects.create(account=other, name="their-ios", sid=sid("CR", "1"))
     return other
+
+
+@pytest.fixture
+def twilio(settings: Any) -> Iterator[TwilioServer]:
+    with twilio_server.running(settings) as server:
+        yield server
 
 
 @pytest.fixture

@@ -35,7 +35,9 @@ from .conftest import decoded, new_secret, sid
 from .console import PREFIXES, errors, filled, url
 
 EDITABLE = pytest.mark.parametrize("model", PREFIXES)
-WITH_DEFAULT = pytest.mark.parametrize("model", [ChatService, TwiMLApp, SyncService, Workspace])
+RESOURCES = [ChatService, TwiMLApp, SyncService, Workspace, PushCredential]
+WITH_DEFAULT = pytest.mark.parametrize("model", RESOURCES)
+WITH_GROUPS = pytest.mark.parametrize("model", RESOURCES[:-1])
 
 
 def ciphertext(key: APIKey) -> str:
@@ -214,8 +216,7 @@ def test_the_list_and_the_form_say_that_the_stored_secret_is_unreadable_and_why(
             settings.TWILIO_TOKENS_ENCRYPTION_KEYS = RINGS[ring]
         for address in (url(APIKey, "changelist"), url(APIKey, "change", api_key.pk)):
             page = admin_client.get(address).content.decode()
-            assert (problem in page) is not usable
-            assert usable or "unreadable" in page
+            assert ((problem in page), ("unreadable" in page)) == (not usable, not usable)
 
 
 def test_a_damaged_secret_is_called_unreadable(api_key: APIKey, admin_client: Client) -> None:
@@ -393,7 +394,7 @@ def test_the_first_account_is_proposed_as_default(admin_client: Client) -> None:
 
 
 @WITH_DEFAULT
-def test_the_first_service_and_app_of_an_account_are_proposed_as_default(
+def test_the_first_of_each_kind_is_proposed_as_the_default_of_its_account(
     model: Any, account: Account, admin_client: Client
 ) -> None:
     def proposed(query: str = "") -> tuple[Any, bool]:
@@ -425,16 +426,17 @@ def test_an_account_in_the_address_that_is_none_is_ignored(
     assert admin_client.get(url(model, "add") + "?account=none").status_code == 200
 
 
-@pytest.mark.parametrize("model", [Account, ChatService, TwiMLApp])
+@pytest.mark.parametrize("model", [Account, *RESOURCES])
 def test_a_second_default_demotes_the_first(
     model: Any, every_row: None, admin_client: Client
 ) -> None:
-    first = model.objects.get(is_default=True)
-    response = admin_client.post(url(model, "add"), filled(model, is_default="on"))
+    model.objects.update(is_default=True)
+    first = model.objects.get()
+    response = admin_client.post(url(model, "add"), filled(model, is_default="on", platform="apn"))
     assert response.status_code == 302
     assert model.objects.get(is_default=True).name == "new"
 
-    data = filled(model, name=first.name, sid=first.sid, is_default="on")
+    data = filled(model, name=first.name, sid=first.sid, is_default="on", platform="apn")
     admin_client.post(url(model, "change", first.pk), data)
     assert model.objects.get(is_default=True) == first
 
@@ -462,6 +464,8 @@ def test_a_second_default_demotes_the_first(
         (PushCredential, "q=wanted"),
         (PushCredential, f"q={sid('CR', '1')}"),
         (PushCredential, "platform__exact=fcm"),
+        (SyncService, "q=wanted"),
+        (Workspace, f"q={sid('WS', '1')}"),
     ],
 )
 def test_search_and_filters_find_the_one_row(
@@ -478,7 +482,7 @@ def test_search_and_filters_find_the_one_row(
     assert list(found) == [row]
 
 
-@pytest.mark.parametrize("model", [APIKey, ChatService, TwiMLApp, PushCredential])
+@pytest.mark.parametrize("model", [APIKey, *RESOURCES])
 def test_a_list_is_filtered_by_account(model: Any, every_row: None, admin_client: Client) -> None:
     other = Account.objects.create(name="Other", sid=sid("AC", "2"))
     for pk, count in ((Account.objects.get(name="Main").pk, 1), (other.pk, 0)):
@@ -487,7 +491,7 @@ def test_a_list_is_filtered_by_account(model: Any, every_row: None, admin_client
         assert response.context["cl"].result_count == count
 
 
-@WITH_DEFAULT
+@WITH_GROUPS
 def test_groups_are_chosen_in_the_form_and_filter_the_list(
     model: Any, account: Account, admin_client: Client
 ) -> None:

@@ -212,14 +212,13 @@ IssuedToken.objects.bulk_create(
     IssuedToken(
         jti=str(number), identity="anna", api_key=key, grants={}, issued_at=now, expires_at=now
     )
-    for number in range(10_000)
+    for number in range(3_000)
 )
 print(client.session.session_key)
 """
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
-def test_a_real_server_streams_the_export(server: str, tmp_path: Path) -> None:
+def test_real_servers_stream_the_export(tmp_path: Path) -> None:
     site = Site(tmp_path)
     session = subprocess.run(
         [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"],
@@ -230,16 +229,17 @@ def test_a_real_server_streams_the_export(server: str, tmp_path: Path) -> None:
     ).stdout.strip()
     audit = "/admin/twilio_tokens/issuedtoken/"
     # Django warns where it collects the whole file first; here that would fail.
-    with site.served_by(server, PYTHONWARNINGS="error:StreamingHttpResponse") as client:
-        client.cookies.set("sessionid", session)
-        client.get(audit)
-        data = {
-            "action": "export_csv",
-            "_selected_action": "1",
-            "select_across": "1",
-            "csrfmiddlewaretoken": client.cookies["csrftoken"],
-        }
-        with client.stream("POST", audit, data=data) as response:
-            assert response.status_code == 200
-            assert response.headers["Transfer-Encoding"] == "chunked"
-            assert len(lines(b"".join(response.iter_raw()))) == 10_000
+    for server in ("uvicorn", "gunicorn"):
+        with site.served_by(server, PYTHONWARNINGS="error:StreamingHttpResponse") as client:
+            client.cookies.set("sessionid", session)
+            client.get(audit)
+            data = {
+                "action": "export_csv",
+                "_selected_action": "1",
+                "select_across": "1",
+                "csrfmiddlewaretoken": client.cookies["csrftoken"],
+            }
+            with client.stream("POST", audit, data=data) as response:
+                assert response.status_code == 200
+                assert response.headers["Transfer-Encoding"] == "chunked"
+                assert len(lines(b"".join(response.iter_raw()))) == 3_000

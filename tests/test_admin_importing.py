@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import DataError, connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils.html import escape
 
+from tests.site.models import InvitedService, Stage
 from twilio_tokens.admin import importing
 from twilio_tokens.models import (
     Account,
@@ -134,6 +136,16 @@ def test_sync_services_workspaces_and_push_credentials_are_imported_as_defaults(
     assert "is not a valid choice" in admin_client.post(page, unknown).content.decode()
 
 
+def test_a_kind_of_the_sites_own_is_offered_if_it_says_where_twilio_has_it(
+    rf: RequestFactory, admin_user: User
+) -> None:
+    site = admin.AdminSite()
+    site.register([Account, Stage, InvitedService])
+    request = rf.get("/")
+    request.user = admin_user
+    assert importing.importable(site.get_model_admin(Account), request) == [InvitedService]
+
+
 def test_a_push_credential_that_is_another_at_twilio_is_told_when_its_name_is_taken_over(
     twilio: TwilioServer, admin_client: Client, push_credential: PushCredential, page: str
 ) -> None:
@@ -225,8 +237,8 @@ def test_a_wrong_name_is_told_beside_it_and_nothing_is_stored(
     chosen = {sid("IS", digit): name for digit, name in names.items()}
     response = admin_client.post(page, ticked(*chosen, **chosen))
     assert error in response.content.decode()
-    for name in names.values():
-        assert f'value="{name}"' in response.content.decode() or not name
+    for name in filter(None, names.values()):
+        assert f'value="{name}"' in response.content.decode()
     assert not ChatService.objects.exclude(name="taken").exists()
 
 
@@ -252,16 +264,15 @@ def platform(twilio: TwilioServer, account: Account, secret: str) -> TwilioServe
 
 
 def test_a_long_list_has_pages_and_says_how_long_it_is(
-    platform: TwilioServer, admin_client: Client, page: str
+    platform: TwilioServer, admin_client: Client, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: dict[str, str] = {}
-    for number in range(1, 14):
-        response = admin_client.get(f"{page}?p={number}")
-        assert len(states(response)) <= importing.PER_PAGE
-        shown |= states(response)
-    assert len(shown) == 1_202
-    content = admin_client.get(f"{page}?p=2").content.decode()
-    assert "101–200 of 1202." in content
+    monkeypatch.setattr(importing, "PER_PAGE", 500)
+    responses = [admin_client.get(f"{page}?p={number}") for number in (1, 2, 3)]
+    shown = [states(response) for response in responses]
+    assert [len(each) for each in shown] == [500, 500, 202]
+    assert len(shown[0] | shown[1] | shown[2]) == 1_202
+    content = responses[1].content.decode()
+    assert "501–1000 of 1202." in content
     for link in ('href="?p=1" rel="prev"', 'href="?p=3" rel="next"'):
         assert link in content
 
@@ -337,8 +348,8 @@ def test_what_was_ticked_is_stored_wherever_it_is_listed_by_then(
     response = admin_client.post(f"{page}?p=12", ticked(*names, **names), follow=True)
     assert messages(response) == [
         "1 was stored.",
-        "1 was stored before.",
-        "1 is no longer at Twilio and was not stored.",
+        "1 was already stored.",
+        "1 was not stored: Twilio does not list it now.",
     ]
     assert TwiMLApp.objects.get(sid=chosen).name == "chosen"
     assert TwiMLApp.objects.get(sid=before).name == "before"
@@ -350,7 +361,7 @@ def test_a_second_click_stores_nothing_twice(
     data = ticked(sid("IS", "1"), **{sid("IS", "1"): "support"})
     admin_client.post(page, data)
     response = admin_client.post(page, data, follow=True)
-    assert messages(response)[-1] == "1 was stored before."
+    assert messages(response)[-1] == "1 was already stored."
     assert ChatService.objects.count() == 1
 
 
@@ -390,7 +401,7 @@ def test_a_name_that_somebody_takes_at_that_moment_stores_nothing_and_says_so(
     monkeypatch.setattr(ChatService, "full_clean", validate_too_early)
     names = {sid("IS", "1"): "a", sid("IS", "2"): "b"}
     [message] = messages(admin_client.post(page, ticked(*names, **names), follow=True))
-    assert message.startswith("Nothing was stored: somebody took one of these names")
+    assert message.startswith("Nothing was stored: someone else has just taken one")
     assert not ChatService.objects.exists()
 
 

@@ -108,6 +108,33 @@ def test_ready_says_what_twilio_has_confirmed_and_for_whom(
     assert chat() == "Chat: not ready. Twilio refuses the default Chat service."
 
 
+@pytest.mark.parametrize(
+    ("product", "model", "prefix"),
+    [("Sync", SyncService, "IS"), ("TaskRouter", Workspace, "WS"), ("Live", Stage, "VL")],
+)
+def test_every_registered_product_is_led_to_ready(
+    product: str, model: Any, prefix: str, admin_user: User, api_key: APIKey, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_WORKER = lambda user, workspace: None
+    name = model._meta.verbose_name
+    assert ("missing", f"{product}: add a default {name}.") in told(admin_user)
+    row = model.objects.create(account=api_key.account, name="one", sid=sid(prefix))
+    assert ("missing", f"{product}: no {name} is the default.") in told(admin_user)
+    model.objects.update(is_default=True)
+    assert ("ok", f"{product}: ready, not yet checked with Twilio.") in told(admin_user)
+    row.record_check(Outcome.REFUSED, "Deleted.")
+    refused = f"{product}: not ready. Twilio refuses the default {name}."
+    assert ("missing", refused) in told(admin_user)
+
+
+def test_taskrouter_is_not_ready_before_the_site_tells_who_works(
+    admin_user: User, api_key: APIKey
+) -> None:
+    Workspace.objects.create(account=api_key.account, name="a", sid=sid("WS"), is_default=True)
+    unset = "TaskRouter: TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it."
+    assert ("missing", unset) in told(admin_user)
+
+
 def test_a_service_that_is_no_default_can_be_made_one(
     admin_user: User, api_key: APIKey, chat_service: ChatService
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,11 +28,17 @@ from twilio_tokens.models import (
     IssuedToken,
     Outcome,
     PushCredential,
+    SyncService,
     TwiMLApp,
+    Workspace,
 )
 
 from .conftest import sid
+from .console import messages
+from .site.models import Stage
 from .twilio_server import Key, running
+
+DOCS = Path(__file__).parent.parent / "docs" / "console.md"
 
 ADMINS: dict[Any, Any] = {
     Account: AccountAdmin,
@@ -39,6 +46,8 @@ ADMINS: dict[Any, Any] = {
     ChatService: ServiceAdmin,
     TwiMLApp: TwiMLAppAdmin,
     PushCredential: PushCredentialAdmin,
+    SyncService: ServiceAdmin,
+    Workspace: ServiceAdmin,
     IssuedToken: IssuedTokenAdmin,
 }
 
@@ -49,11 +58,13 @@ def rows(
     chat_service: ChatService,
     twiml_app: TwiMLApp,
     push_credential: PushCredential,
+    make: Callable[..., Any],
     user: User,
 ) -> dict[Any, Any]:
     """One of each model, all with something to tell in the overview."""
     issue_access_token(user=user, grants=[Video(), Chat()])
-    for row in (api_key, chat_service, twiml_app, push_credential):
+    others = (make(SyncService, "0"), make(Workspace, "0"))
+    for row in (api_key, chat_service, twiml_app, push_credential, *others):
         row.record_check(Outcome.REFUSED, "Gone.")
     return {model: model.objects.get() for model in ADMINS}
 
@@ -115,6 +126,17 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'href="(/[^"?]*)', page)) - {"/", "/static/"}
 
 
+def test_the_documented_classes_are_those_that_there_are() -> None:
+    [example] = re.findall(
+        r"```python\n(.*?back_office\.register.*?)```", DOCS.read_text(), re.DOTALL
+    )
+    site = admin.AdminSite("back-office")
+    exec(example, {"back_office": site})  # noqa: S102 - our own documentation
+    assert {model for model in ADMINS if site.is_registered(model)} == ADMINS.keys()
+    for model, of_model in ADMINS.items():
+        assert type(site.get_model_admin(model)) is of_model
+
+
 @pytest.mark.parametrize("beside", [True, False])
 def test_every_page_stays_on_its_own_admin_site(
     beside: bool, serve: Any, rows: dict[Any, Any], twilio: None, admin_client: Client
@@ -154,6 +176,26 @@ def test_no_link_leads_to_a_model_that_the_site_does_not_have(
         for link in links(page):
             assert f"/{missing._meta.model_name}/" not in link
             assert not link.startswith("/admin/")
+
+
+def test_a_resource_of_the_sites_own_has_the_pages_of_ours(
+    serve: Any, api_key: APIKey, admin_client: Client
+) -> None:
+    serve(back_office({Account: AccountAdmin, Stage: ServiceAdmin}), admin.site)
+    pages = "/back-office/site/stage/"
+    proposed = admin_client.get(f"{pages}add/").context["adminform"].form
+    assert (proposed["account"].value(), proposed["is_default"].value()) == (
+        api_key.account_id,
+        True,
+    )
+    data = {"account": api_key.account_id, "name": "main", "sid": sid("VL"), "_save": "Save"}
+    assert admin_client.post(f"{pages}add/", data).status_code == 302
+    stage = Stage.objects.get()
+    for page in ("", f"{stage.pk}/change/", f"{stage.pk}/history/", f"{stage.pk}/delete/"):
+        assert admin_client.get(pages + page).status_code == 200
+    check = {"action": "check_with_twilio", "_selected_action": [stage.pk]}
+    [message] = messages(admin_client.post(pages, check, follow=True))
+    assert message == "main: Where Twilio could be asked about a stage is not known."
 
 
 def test_the_overview_needs_no_context_processor_of_the_site(

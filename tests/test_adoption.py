@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 from tests.conftest import decoded, new_secret, sid
 from twilio_tokens.identity import decode_identity
@@ -74,8 +75,14 @@ import django
 django.setup()
 
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.test import Client
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+
+call_command("makemigrations", "people", verbosity=0)
+call_command("migrate", verbosity=0)
+call_command("makemigrations", check=True, verbosity=0)
+call_command("check", fail_level="WARNING")
 
 given = json.loads(os.environ["GIVEN"])
 account = Account.objects.create(name="Ours", sid=given["account"])
@@ -133,9 +140,10 @@ def python(tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_site_of_its_own_issues_tokens(python: Callable[..., str], tmp_path: Path) -> None:
-    python("-m", "django", "startproject", "shop", ".")
-    python("manage.py", "startapp", "people")
-    python("manage.py", "startapp", "mysite")
+    call_command("startproject", "shop", tmp_path)
+    for app in ("people", "mysite"):
+        (tmp_path / app).mkdir()
+        call_command("startapp", app, tmp_path / app)
     for name, text in what_the_page_on_products_says().items():
         (tmp_path / name).write_text(text)
     (tmp_path / "people/models.py").write_text(MODELS)
@@ -146,15 +154,12 @@ def test_a_site_of_its_own_issues_tokens(python: Callable[..., str], tmp_path: P
 
     key = python("manage.py", "twilio_generate_key").strip()
     site = {"TWILIO_TOKENS_ENCRYPTION_KEYS": key, "DJANGO_SETTINGS_MODULE": "shop.settings"}
-    python("manage.py", "makemigrations", "people", **site)
-    python("manage.py", "migrate", **site)
-    python("manage.py", "makemigrations", "--check", **site)
-    python("manage.py", "check", "--fail-level", "WARNING", **site)
 
     secret = new_secret()
     given = {"account": sid("AC"), "key": sid("SK"), "service": sid("IS"), "app": sid("AP")}
     (tmp_path / "use.py").write_text(SCRIPT)
-    told = json.loads(python("use.py", GIVEN=json.dumps({**given, "secret": secret}), **site))
+    printed = python("use.py", GIVEN=json.dumps({**given, "secret": secret}), **site)
+    told = json.loads(printed.splitlines()[-1])
 
     assert (told["anonymous"], told["admin"]) == (403, 200)
     assert told["offered"]["services"] == ["support"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,7 +20,6 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from . import twilio_server
 from .conftest import NoReplica, add_key, new_secret, sid
 from .twilio_server import Key, TwilioServer
 
@@ -51,12 +50,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
         return Run(output.out, output.err + error, status)
 
     return run
-
-
-@pytest.fixture
-def twilio(settings: Any) -> Iterator[TwilioServer]:
-    with twilio_server.running(settings) as server:
-        yield server
 
 
 @pytest.fixture

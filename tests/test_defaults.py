@@ -314,8 +314,7 @@ def test_of_a_double_click_one_is_saved_and_the_other_refused(
             try:
                 model(name="row-1", sid=sid(PREFIXES[model], "1"), **within).save()
             except IntegrityError:
-                # What the transaction does besides goes on.
-                assert model.objects.count() >= 0
+                model.objects.count()  # the transaction can go on
                 raise
 
     raised = at_once(*[save] * 4)

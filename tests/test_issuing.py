@@ -513,6 +513,16 @@ def test_the_end_of_a_permission_needs_a_time_zone(
     assert "without a time zone" in caplog.text
 
 
+@pytest.mark.parametrize("issued_by", [AnonymousUser(), "support", 1])
+def test_who_issues_is_a_user_or_nobody(
+    api_key: APIKey, user: User, caplog: pytest.LogCaptureFixture, issued_by: Any
+) -> None:
+    with pytest.raises(NotConfigured):
+        issue_access_token(user=user, grants=[Video()], issued_by=issued_by)
+    assert "should be a user or None" in caplog.text
+    assert not IssuedToken.objects.exists()
+
+
 # For async code
 
 

@@ -104,7 +104,8 @@ def _problems(
     yield from _issuer_problems(claims, key)
     if signature_holds is False:
         yield Problem(
-            20107, _("The signature does not hold: another secret made it, or it was changed.")
+            20107,
+            _("The signature is not valid: another secret made it, or the token was changed."),
         )
     yield from _time_problems(claims)
     grants = claims.get("grants")
@@ -168,8 +169,8 @@ def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _grant_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
-    for key, grant in grants.items():
-        if key != "identity" and not isinstance(grant, dict):
+    for key, payload in grants.items():
+        if key != "identity" and not isinstance(payload, dict):
             message = _("The grant %(key)s is no object.")
             yield Problem(20106, message % {"key": ascii(key)})
     for product, payload in products_in(grants):

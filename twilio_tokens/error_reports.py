@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, ItemsView, Iterable
+from collections.abc import Callable, ItemsView, Iterable, Mapping
 from enum import Enum
 from functools import cache, wraps
-from types import GeneratorType
-from typing import Any
+from types import FrameType, GeneratorType
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from django.contrib.auth.decorators import login_not_required
@@ -21,6 +21,7 @@ from django.core.signals import got_request_exception
 from django.db import connections, transaction
 from django.dispatch import receiver
 from django.http import HttpRequest, QueryDict
+from django.http.response import HttpResponseBase
 from django.urls import resolve
 from django.views.debug import (
     ExceptionReporter,
@@ -44,6 +45,10 @@ PIECE = 12
 
 #: Characters and values. What is longer, or more, is hidden unread: an error must not take minutes.
 LONGEST_SECRET, LONGEST_TEXT, MOST_SECRETS = 256, 50_000, 50
+
+
+_Answer = TypeVar("_Answer", bound=HttpResponseBase)
+_Posted = TypeVar("_Posted", bound=Mapping[str, Any])
 
 
 class Exposure(Enum):
@@ -74,20 +79,20 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
             for name, value in posted.items()
         }
 
-    def get_safe_request_meta(self, request: Any) -> dict[str, Any]:
+    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
         return self._cleansed_items(request, super().get_safe_request_meta(request))
 
-    def get_safe_cookies(self, request: Any) -> dict[str, Any]:
+    def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
         return self._cleansed_items(request, super().get_safe_cookies(request))
 
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+    def get_traceback_frame_variables(
+        self, request: HttpRequest | None, tb_frame: FrameType
+    ) -> ItemsView[str, object]:
         secrets = self.secrets_in(request)
         if secrets is None or self._exposure(request) is Exposure.TOKENS:
-            return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
-        return [
-            (name, self.cleansed(value, secrets))
-            for name, value in super().get_traceback_frame_variables(request, tb_frame)
-        ]
+            return dict.fromkeys(tb_frame.f_locals, self.cleansed_substitute).items()
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        return {name: self.cleansed(value, secrets) for name, value in variables}.items()
 
     def secrets_in(self, request: HttpRequest | None) -> list[str] | None:
         """What was typed in that may be a secret; None where that cannot be told."""
@@ -107,8 +112,8 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
         return list(secrets) if len(secrets) <= MOST_SECRETS else None
 
     def cleansed(
-        self, value: Any, secrets: Iterable[str], as_text: Callable[[Any], str] = repr
-    ) -> Any:
+        self, value: object, secrets: Iterable[str], as_text: Callable[[object], str] = repr
+    ) -> object:
         try:
             text = as_text(value)
         except Exception:  # noqa: BLE001 - any object's repr may fail; the error page shows that itself
@@ -116,7 +121,7 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
         is_hidden = len(text) > LONGEST_TEXT or _TOKEN.search(text) or _shows(text, secrets)
         return self.cleansed_substitute if is_hidden else value
 
-    def _cleansed_items(self, request: Any, items: dict[str, Any]) -> dict[str, Any]:
+    def _cleansed_items(self, request: object, items: dict[str, Any]) -> dict[str, Any]:
         secrets = self.secrets_in(request if isinstance(request, HttpRequest) else None)
         if secrets is None:
             return dict.fromkeys(items, self.cleansed_substitute)
@@ -141,7 +146,7 @@ class SecretsReporter(ExceptionReporter):
         return {name: _cleansed(value, by, secrets or []) for name, value in data.items()}
 
 
-def _cleansed(value: Any, by: SecretsReporterFilter, secrets: list[str]) -> Any:
+def _cleansed(value: object, by: SecretsReporterFilter, secrets: list[str]) -> object:
     if isinstance(value, dict):
         return {name: _cleansed(each, by, secrets) for name, each in value.items()}
     if isinstance(value, (list, tuple, ItemsView, GeneratorType)):
@@ -151,12 +156,12 @@ def _cleansed(value: Any, by: SecretsReporterFilter, secrets: list[str]) -> Any:
     return value
 
 
-def hide_posted_secrets(view: Callable[..., Any]) -> Callable[..., Any]:
+def hide_posted_secrets(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
     """Guards a view that a secret may be posted to. It checks by itself who asks."""
     return _guarded(view, Exposure.SECRETS)
 
 
-def hide_tokens(view: Callable[..., Any]) -> Callable[..., Any]:
+def hide_tokens(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
     """Guards a view that shows or takes live tokens. It checks by itself who asks."""
     return _guarded(view, Exposure.TOKENS)
 
@@ -181,19 +186,19 @@ def _protect_before_the_view(request: HttpRequest | None = None, **kwargs: Any) 
         protect_report(request, exposure)
 
 
-def _guarded(view: Callable[..., Any], exposure: Exposure) -> Callable[..., Any]:
+def _guarded(view: Callable[..., _Answer], exposure: Exposure) -> Callable[..., _Answer]:
     """The view opens its own transactions, as Django's admin does, and checks who asks.
 
     So with ATOMIC_REQUESTS a lost database is met inside the guard.
     """
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> _Answer:
         protect_report(request, exposure)
         return view(request, *args, **kwargs)
 
     wrapper.exposure = exposure  # type: ignore[attr-defined]
-    guarded: Callable[..., Any] = login_not_required(wrapper)
+    guarded: Callable[..., _Answer] = login_not_required(wrapper)
     for alias in connections:
         guarded = transaction.non_atomic_requests(using=alias)(guarded)
     return guarded
@@ -217,7 +222,7 @@ def _exposure_at(request: HttpRequest | None) -> Exposure:
     return getattr(match.func, "exposure", Exposure.NOTHING_OF_OURS)
 
 
-def _readable(read: Callable[[], Any]) -> Any:
+def _readable(read: Callable[[], _Posted]) -> _Posted | QueryDict:
     """What was posted; nothing where reading it fails, which may be what is reported."""
     try:
         return read()
@@ -225,7 +230,7 @@ def _readable(read: Callable[[], Any]) -> Any:
         return QueryDict()
 
 
-def _is_hidden(name: str, value: Any, exposure: Exposure) -> bool:
+def _is_hidden(name: str, value: object, exposure: Exposure) -> bool:
     if exposure is Exposure.TOKENS or _FIELD.fullmatch(name):
         return True
     return exposure is Exposure.SECRETS and bool(_SECRET_LIKE.search(str(value)))

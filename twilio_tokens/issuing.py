@@ -45,7 +45,7 @@ REFRESH_MARGIN = timedelta(seconds=300)
 
 @dataclass(frozen=True)
 class IssuedAccessToken:
-    """``grants`` is what the token grants: product key to claim, without the identity."""
+    """``grants`` is what the token grants: product key to payload, without the identity."""
 
     token: str = field(repr=False)
     jti: str
@@ -119,6 +119,8 @@ def _issue(
     issued_by: AbstractBaseUser | None,
 ) -> IssuedAccessToken:
     credentials = Credentials(_signed_in(user))
+    if issued_by is not None and not isinstance(issued_by, get_user_model()):
+        raise NotConfigured("Who the token is issued by should be a user or None.")
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(credentials, grants)
@@ -139,8 +141,8 @@ def _record(
         identity=issued.identity,
         api_key=plan.key,
         grants={
-            grant.product: grant.to_audit(claim.to_payload())
-            for grant, claim in zip(plan.grants, plan.claims, strict=True)
+            grant.product: grant.to_audit(granted.to_payload())
+            for grant, granted in zip(plan.grants, plan.twilio_grants, strict=True)
         },
         issued_at=_for_database(issued.issued_at),
         expires_at=_for_database(issued.expires_at),
@@ -217,7 +219,7 @@ class _Plan(NamedTuple):
     key: APIKey
     grants: Sequence[Grant]
     #: Each of the grants as Twilio's library writes it.
-    claims: Sequence[AccessTokenGrant]
+    twilio_grants: Sequence[AccessTokenGrant]
     #: When permissions end.
     ends: Sequence[datetime]
 
@@ -226,14 +228,14 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     user = credentials.user
     account, resources = credentials.resolve(grants)
     ends = [grant.authorize(user, resources[grant.product]) for grant in grants]
-    claims = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
-    if len({claim.key for claim in claims}) < len(claims):
+    twilio_grants = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
+    if len({each.key for each in twilio_grants}) < len(twilio_grants):
         raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
     if any(end is not None and is_naive(end) for end in ends):
         raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
-    return _Plan(user, identity, account, key, grants, claims, [end for end in ends if end])
+    return _Plan(user, identity, account, key, grants, twilio_grants, [end for end in ends if end])
 
 
 def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
@@ -249,7 +251,7 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
         valid_until=expires_at,
         account_sid=plan.account.sid,
         identity=plan.identity,
-        grants=list(plan.claims),
+        grants=list(plan.twilio_grants),
     )
     if token is None:
         raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
@@ -258,7 +260,7 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
         jti=jti,
         identity=plan.identity,
         account_sid=plan.account.sid,
-        grants={claim.key: claim.to_payload() for claim in plan.claims},
+        grants={each.key: each.to_payload() for each in plan.twilio_grants},
         issued_at=datetime.fromtimestamp(issued_at, timezone.utc),
         expires_at=datetime.fromtimestamp(expires_at, timezone.utc),
     )

@@ -115,7 +115,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is Python, not JSON")
 
 
-def _is_flat(value: Any, levels: int) -> bool:
+def _is_flat(value: object, levels: int) -> bool:
     """What is nested deeper can be read, but hardly shown."""
     if isinstance(value, dict):
         value = list(value.values())

@@ -146,7 +146,7 @@ class TokenViewSet(ViewSet):
     def get_view_name(self) -> str:
         if self.product is None:
             return _("Access tokens")
-        return _("%(product)s access token") % {"product": self.product.capitalize()}
+        return _("%(product)s access token") % {"product": registered()[self.product].label}
 
     def get_view_description(self, html: bool = False) -> str:
         if self.product is not None:
@@ -161,8 +161,8 @@ class TokenViewSet(ViewSet):
             " · ",
             '<a href="{}">{}</a>',
             (
-                (self.request.build_absolute_uri(f"{product}/"), product.capitalize())
-                for product in registered()
+                (self.request.build_absolute_uri(f"{product}/"), grant.label)
+                for product, grant in registered().items()
             ),
         )
         return format_html("<p>{}</p><p>{} {}</p>", text, _("One product each:"), links)

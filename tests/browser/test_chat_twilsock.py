@@ -81,73 +81,6 @@ def hear(page: Page, count: int) -> list[dict[str, Any]]:
     return page.evaluate("messages")
 
 
-def texts(page: Page) -> list[list[str]]:
-    return page.evaluate(
-        """async () => {
-          const support = await client.getConversationByUniqueName("support");
-          return (await support.getMessages()).items.map(each => [each.author, each.body]);
-        }"""
-    )
-
-
-def test_a_good_token_initialises_a_client(page: Page, twilio: Twilio) -> None:
-    connected(page, twilio)
-
-    seen = page.evaluate("seen")
-    assert "stateChanged initialized" in seen
-    assert seen.index("connectionStateChanged connected") < seen.index("initialized")
-    assert page.evaluate("[client.connectionState, client.user.identity]") == ["connected", "anna"]
-    assert [arrival.code for arrival in twilio.of("chat")] == [None]
-
-
-def test_a_token_of_another_secret_is_refused(page: Page, twilio: Twilio) -> None:
-    start(page, twilio, secret="x" * 32)
-
-    (error,) = errors(page)
-    assert (error["terminal"], error["httpStatusCode"], error["errorCode"]) == (True, 401, 20101)
-    assert "tokenExpired" not in page.evaluate("seen")
-
-
-def test_an_expired_token_is_refused_as_such(page: Page, twilio: Twilio) -> None:
-    start(page, twilio, ttl=-1)
-
-    (error,) = errors(page)
-    assert (error["terminal"], error["httpStatusCode"], error["errorCode"]) == (True, 401, 20104)
-    wait_to_see(page, "tokenExpired")
-
-
-def test_a_session_outlives_its_first_token_by_a_newer_one(page: Page, twilio: Twilio) -> None:
-    add_conversation(twilio, "support", "anna")
-    connected(page, twilio, ttl=4)
-    (first,) = twilio.of("chat")
-
-    wait_to_see(page, "tokenAboutToExpire")
-    page.evaluate("token => client.updateToken(token)", token_for(twilio, CHAT))
-    wait_until(page, first.claims["exp"])
-
-    assert page.evaluate("client.connectionState") == "connected"
-    assert say(page, "hello") == 0
-    assert "tokenExpired" not in page.evaluate("seen")
-    assert [arrival.code for arrival in twilio.of("chat")] == [None, None]
-
-
-def test_a_session_ends_with_its_token_and_goes_on_by_one_given_after_that(
-    page: Page, twilio: Twilio
-) -> None:
-    add_conversation(twilio, "support", "anna")
-    joined(page, twilio, ttl=4)
-
-    wait_to_see(page, "tokenExpired")
-    wait_to_see(page, "connectionStateChanged disconnected")
-    seen = page.evaluate("seen")
-    assert seen.index("tokenAboutToExpire") < seen.index("tokenExpired")
-    assert len(twilio.of("chat")) == 1
-
-    page.evaluate("token => client.updateToken(token)", token_for(twilio, CHAT))
-    assert say(page, "hello") == 0
-    assert hear(page, 1)[0]["body"] == "hello"
-
-
 def test_a_bad_newer_token_ends_the_session(page: Page, twilio: Twilio) -> None:
     connected(page, twilio)
 
@@ -175,25 +108,6 @@ def test_a_user_sees_the_conversations_they_are_in(page: Page, twilio: Twilio) -
           return (await support.getParticipants()).map(each => each.identity).sort();
         }"""
     ) == ["anna", "boris"]
-
-
-def test_two_users_exchange_messages(signed_in: SignedIn, twilio: Twilio) -> None:
-    conversation = add_conversation(twilio, "support", "anna", "boris")
-    anna, boris = signed_in("anna").new_page(), signed_in("boris").new_page()
-    joined(anna, twilio, identity="anna")
-    joined(boris, twilio, identity="boris")
-
-    assert say(anna, "hello") == 0
-    hear(boris, 1)
-    assert say(boris, "good morning") == 1
-
-    said = [("anna", "hello"), ("boris", "good morning")]
-    for page in (anna, boris):
-        assert hear(page, 2) == [
-            {"author": author, "body": body, "dated": True} for author, body in said
-        ]
-        assert texts(page) == [list(each) for each in said]
-    assert conversation.texts == said
 
 
 def test_long_histories_come_in_pages(page: Page, twilio: Twilio) -> None:
@@ -232,26 +146,6 @@ def test_a_user_creates_a_conversation_and_another_joins_it(
 
     say(boris, "hello")
     assert hear(anna, 1) == [{"author": "boris", "body": "hello", "dated": True}]
-
-
-def test_a_user_adds_another_to_a_conversation_without_a_unique_name(
-    signed_in: SignedIn, twilio: Twilio
-) -> None:
-    anna, boris = signed_in("anna").new_page(), signed_in("boris").new_page()
-    connected(anna, twilio, identity="anna")
-    connected(boris, twilio, identity="boris")
-
-    anna.evaluate(
-        """async () => {
-          window.conversation = await client.createConversation({friendlyName: "Support"});
-          await conversation.join();
-          await conversation.add("boris");
-        }"""
-    )
-    wait_to_see(boris, "conversationJoined")
-    anna.evaluate("() => conversation.sendMessage('welcome')")
-
-    assert hear(boris, 1) == [{"author": "anna", "body": "welcome", "dated": True}]
 
 
 def test_what_a_test_says_is_heard(page: Page, twilio: Twilio) -> None:

@@ -16,3 +16,4 @@ REST_FRAMEWORK = {
         "djangorestframework_camel_case.render.CamelCaseBrowsableAPIRenderer",
     ],
 }
+CONSOLE_AS_ELSEWHERE = True

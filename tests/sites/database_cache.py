@@ -10,3 +10,4 @@ CACHES = {
         "LOCATION": "site_cache",
     }
 }
+CONSOLE_AS_ELSEWHERE = True

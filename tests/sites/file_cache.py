@@ -13,3 +13,4 @@ CACHES = {
         "VERSION": 7,
     }
 }
+CONSOLE_AS_ELSEWHERE = True

@@ -8,3 +8,4 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.AcceptHeaderVersioning",
     "ALLOWED_VERSIONS": ["1.0", "2.0"],
 }
+CONSOLE_AS_ELSEWHERE = True

@@ -7,3 +7,4 @@ NEEDS = ["knox"]
 INSTALLED_APPS = [*INSTALLED_APPS, "knox"]
 REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"]}
 AUTHORIZATION = "tests.sites.authorization.knox"
+CONSOLE_AS_ELSEWHERE = True

@@ -9,3 +9,4 @@ CACHES = {
         "LOCATION": "127.0.0.1:11211",
     }
 }
+CONSOLE_AS_ELSEWHERE = True

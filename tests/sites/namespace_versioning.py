@@ -8,3 +8,4 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.NamespaceVersioning",
     "ALLOWED_VERSIONS": ["v1", "v2"],
 }
+CONSOLE_AS_ELSEWHERE = True

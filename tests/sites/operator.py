@@ -162,7 +162,8 @@ class Operator:
                 if parts.netloc or not parts.path.startswith(self.index):
                     continue
                 resolve("/" + parts.path.removeprefix(get_script_prefix()))
-                parameters = {(parts.path, name) for name in ["", *parse_qs(parts.query)]}
+                names = set(parse_qs(parts.query)) - {"_changelist_filters"}
+                parameters = {(parts.path, name) for name in ["", *names]}
                 if parts.path.startswith(self.console) and not parameters <= seen:
                     seen |= parameters
                     paths.add(parts.path)

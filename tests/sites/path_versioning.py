@@ -10,3 +10,4 @@ REST_FRAMEWORK = {
 }
 ROOT_URLCONF = "tests.sites.urls.path_versioning"
 API_URL = "/v1/twilio/"
+CONSOLE_AS_ELSEWHERE = True

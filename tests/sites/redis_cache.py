@@ -9,3 +9,4 @@ CACHES = {
         "LOCATION": "redis://127.0.0.1:6379/13",
     }
 }
+CONSOLE_AS_ELSEWHERE = True

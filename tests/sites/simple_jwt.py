@@ -8,3 +8,4 @@ REST_FRAMEWORK = {
 }
 SECRET_KEY = "tests" * 8
 AUTHORIZATION = "tests.sites.authorization.simple_jwt"
+CONSOLE_AS_ELSEWHERE = True

@@ -18,3 +18,4 @@ REST_FRAMEWORK = {
     "STRICT_JSON": False,
     "UNICODE_JSON": False,
 }
+CONSOLE_AS_ELSEWHERE = True

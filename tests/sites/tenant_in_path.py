@@ -4,3 +4,4 @@ from tests.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.sites.urls.tenant_in_path"
 API_URL = "/acme/twilio/"
+CONSOLE_AS_ELSEWHERE = True

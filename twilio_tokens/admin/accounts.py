@@ -27,17 +27,17 @@ class AccountAdmin(ProtectedByAudit):
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return import_view(self, request, object_id)
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        # Saved as new, the page is that of no account yet.
-        may_import = bool(importable(self, request)) and "_saveasnew" not in request.POST
-        context = {**(extra_context or {}), "may_import": may_import}
-        return super().change_view(request, object_id, form_url, context)
+        context["may_import"] = context.get("original") and importable(self, request)
+        return super().render_change_form(request, context, *args, **kwargs)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Account | None = None
+    ) -> tuple[str, ...]:
         return () if obj is None else ("sid",)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        initial = {"is_default": not Account.objects.filter(is_default=True).exists()}
+        initial = {"is_default": not Account.objects.default()}
         return {**initial, **super().get_changeform_initial_data(request)}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from io import StringIO
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import Error
@@ -91,7 +90,7 @@ def _pages(records: QuerySet[IssuedToken]) -> Iterator[list[IssuedToken]]:
         )
 
 
-def _row(record: IssuedToken) -> Iterator[Any]:
+def _row(record: IssuedToken) -> Iterator[object]:
     key = record.api_key
     yield from (record.jti, _iso(record.issued_at), _iso(record.expires_at), record.identity)
     yield from (record.user and username_of(record.user), " ".join(record.grants))
@@ -104,14 +103,14 @@ def _iso(moment: datetime) -> str:
     return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).isoformat()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """An apostrophe makes a text of what a spreadsheet would take for a formula."""
     text = "" if value is None else str(value)
     is_formula = text.lstrip().startswith(FORMULA_SIGNS) or text[:1].isspace()
     return f"'{text}" if is_formula else text
 
 
-def _lines(rows: Any) -> str:
+def _lines(rows: Iterable[Iterable[str]]) -> str:
     text = StringIO()
     # Quoted, a semicolon ends no cell where spreadsheets expect one between cells.
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)

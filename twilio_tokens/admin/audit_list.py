@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -30,6 +31,8 @@ LONGEST_LIST = 10_000
 
 #: So many keys stand beside the list. The others are chosen by a click on one in the list.
 LISTED_KEYS = 12
+
+_Row = TypeVar("_Row", bound=Model)
 
 UNITS = ("year", "month", "day")
 
@@ -77,10 +80,11 @@ class AuditList(SafeChangeList):
         database's time zone tables, which MariaDB does not always have.
         """
         issued = self.root_queryset.values_list("issued_at", flat=True)
-        ends = [issued.order_by(order).first() for order in ("issued_at", "-issued_at")]
-        if None in ends:
+        oldest = issued.order_by("issued_at").first()
+        newest = issued.order_by("-issued_at").first()
+        if oldest is None or newest is None:
             return {"show": False}
-        first, last = map(_levels_of, ends)
+        first, last = _levels_of(oldest), _levels_of(newest)
         chosen = self._chosen()
         start = chosen or next(first[:n] for n in (2, 1, 0) if first[:n] == last[:n])
         return {
@@ -105,7 +109,7 @@ class AuditList(SafeChangeList):
         return {"link": self.get_query_string(params, ["issued_at__"]), "title": _title(levels)}
 
 
-def _levels_of(moment: Any) -> list[int]:
+def _levels_of(moment: datetime) -> list[int]:
     local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
     return [local.year, local.month, local.day]
 
@@ -143,8 +147,10 @@ class StateFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [("live", _("Live")), ("expired", _("Expired"))]
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        return [("live", gettext("Live")), ("expired", gettext("Expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         now = timezone.now()
@@ -160,8 +166,10 @@ class ProductFilter(admin.SimpleListFilter):
     title = _("product")
     parameter_name = "product"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(product, grant.label) for product, grant in registered().items()]
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        return [(product, str(grant.label)) for product, grant in registered().items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         lookup: dict[Any, dict[str, Any]] = {
@@ -177,18 +185,21 @@ def _known(lookups: dict[Any, dict[str, Any]], value: str | None) -> dict[str, A
     return lookups[value]
 
 
-class RelatedFilter(admin.SimpleListFilter):
+class RelatedFilter(admin.SimpleListFilter, Generic[_Row]):
     """By a row that a click in the list chooses; not all of a million stand beside the list."""
 
     field_name: str
+    label: Callable[[_Row], str]
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        field = model_admin.opts.get_field(self.field_name)
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        related: Any = model_admin.opts.get_field(self.field_name).related_model
         rows = list(self.listed())
         value = self.value()
         if value is not None and value not in {str(row.pk) for row in rows}:
             try:
-                rows += field.related_model._base_manager.filter(pk=value)
+                rows += related._base_manager.filter(pk=value)
             except (ValueError, ValidationError) as error:
                 raise IncorrectLookupParameters(error) from error
         return [(str(row.pk), self.label(row)) for row in rows]
@@ -200,27 +211,27 @@ class RelatedFilter(admin.SimpleListFilter):
         value = self.value()
         return queryset if value is None else queryset.filter(**{self.field_name: value})
 
-    def listed(self) -> Iterable[Any]:
+    def listed(self) -> Iterable[_Row]:
         """The rows that stand there unasked."""
         return ()
 
-    def label(self, row: Any) -> str:
-        return username_of(row)
 
-
-class KeyFilter(RelatedFilter):
+class KeyFilter(RelatedFilter[APIKey]):
     title = _("API key")
     parameter_name = "api_key__id__exact"
     field_name = "api_key"
 
-    def listed(self) -> Iterable[Any]:
+    def listed(self) -> Iterable[APIKey]:
         return APIKey.objects.order_by("-is_active", *NEWEST_FIRST)[:LISTED_KEYS]
 
-    def label(self, row: Any) -> str:
+    def label(self, row: APIKey) -> str:
         return f"{row.name} (…{row.sid[-6:]})"
 
 
-class UserFilter(RelatedFilter):
+class UserFilter(RelatedFilter[AbstractBaseUser]):
     title = _("user")
     parameter_name = "user__id__exact"
     field_name = "user"
+
+    def label(self, row: AbstractBaseUser) -> str:
+        return username_of(row)

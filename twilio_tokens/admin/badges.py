@@ -21,3 +21,18 @@ OUTCOMES: dict[str, Meaning] = {
 def badge(meaning: Meaning, text: str, note: str = "") -> SafeString:
     shown = format_html('<span class="twilio-badge twilio-{}">{}</span>', meaning, text)
     return format_html('{} <span class="twilio-note">{}</span>', shown, note) if note else shown
+
+
+#: For each level of the overview's lines.
+MARKS: dict[str, tuple[Meaning, str]] = {
+    "ok": ("good", "✓"),
+    "missing": ("warning", "+"),
+    "failed": ("bad", "!"),
+    "done": ("neutral", "–"),
+}
+
+
+def mark(level: str) -> SafeString:
+    meaning, sign = MARKS[level]
+    text = '<span class="twilio-mark twilio-{}" aria-hidden="true">{}</span>'
+    return format_html(text, meaning, sign)

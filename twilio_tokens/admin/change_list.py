@@ -21,7 +21,7 @@ UNUSABLE_VALUE = (DatabaseError, OverflowError, ValueError, re.error)
 class SafeChangeList(ChangeList):
     """Django finds only the filters incorrect that it cannot read; the database refuses others."""
 
-    def get_filters(self, request: HttpRequest) -> Any:
+    def get_filters(self, request: HttpRequest) -> tuple[Any, ...]:
         try:
             return super().get_filters(request)
         except UNUSABLE_VALUE as error:

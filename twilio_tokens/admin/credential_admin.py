@@ -116,7 +116,7 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if are_usable_ids(self.model, selected):
             return super().response_action(request, *args, **kwargs)
-        message = gettext("What was selected is not there. Select it again.")
+        message = gettext("What you selected is no longer there. Select again.")
         self.message_user(request, message, messages.WARNING)
         return None
 
@@ -205,7 +205,7 @@ class CheckedAdmin(CredentialAdmin):
             self.message_user(request, f"{row}: {finding.message}", LEVELS[finding.outcome])
             if finding.outcome == Outcome.UNREACHABLE:
                 # Each of the others could take as long to fail.
-                message = gettext("The rows after it were not checked.")
+                message = gettext("The remaining rows were not checked.")
                 self.message_user(request, message, messages.WARNING)
                 break
         if confirmed:
@@ -223,7 +223,9 @@ class CheckedAdmin(CredentialAdmin):
         moment = to_the_minute(row.checked_at)
         is_good = row.check_outcome == Outcome.VERIFIED
         note = moment if is_good else f"{moment}: {row.check_message}"
-        return badge(OUTCOMES[row.check_outcome], row.get_check_outcome_display(), note)
+        return badge(
+            OUTCOMES.get(row.check_outcome, "neutral"), row.get_check_outcome_display(), note
+        )
 
 
 def default_account() -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Manager
+from django.db.models import Manager, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.defaults import WithDefault
@@ -16,7 +16,7 @@ from twilio_tokens.verification import Finding, Listed, verify_credentials, veri
 
 
 class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> QuerySet[Any]:
         try:
             return super().clean(value)
         except OverflowError:  # SQLite looks for no number so large

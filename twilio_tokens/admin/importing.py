@@ -14,10 +14,12 @@ from django.core.paginator import Page, Paginator
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.exceptions import ListingFailed, Unavailable
@@ -36,25 +38,13 @@ class Entry:
     """One service or app: what Twilio has of it, what is stored, and the form to store it."""
 
     model: type[Resource]
+    sid: str
+    friendly_name: str
     listed: Listed | None
     stored: Resource | None
     form: ImportForm | None = None
     #: The page of what is stored, for those who may see it.
     url: str = ""
-
-    @property
-    def sid(self) -> str:
-        return str(self._source.sid)
-
-    @property
-    def friendly_name(self) -> str:
-        return self._source.friendly_name
-
-    @property
-    def _source(self) -> Listed | Resource:
-        source = self.listed or self.stored
-        assert source is not None
-        return source
 
     @property
     def state(self) -> str:
@@ -64,6 +54,19 @@ class Entry:
             return "new"
         is_same = self.stored.friendly_name in ("", ImportForm.stored_name(self.listed))
         return "stored" if is_same else "changed"
+
+    @property
+    def badge(self) -> SafeString:
+        """What its state is to who imports."""
+        if self.state == "changed":
+            assert self.stored is not None
+            was = _("was %(name)s") % {"name": self.stored.friendly_name or "–"}
+            return badge("warning", _("changed at Twilio"), was)
+        return {
+            "new": badge("warning", _("new")),
+            "stored": badge("good", _("stored")),
+            "gone": badge("bad", _("gone at Twilio")),
+        }[self.state]
 
     def matches(self, query: str) -> bool:
         texts = (self.sid, self.friendly_name, self.stored.name if self.stored else "")
@@ -137,7 +140,9 @@ def _store_ticked(
             for form in chosen:
                 _store(model_admin, request, form)
     except IntegrityError:
-        message = _("Nothing was stored: somebody took one of these names just now. Try again.")
+        message = _(
+            "Nothing was stored: someone else has just taken one of these names. Try again."
+        )
         model_admin.message_user(request, message, messages.ERROR)
     except DataError:
         message = _("Nothing was stored: the database cannot hold one of the names at Twilio.")
@@ -158,12 +163,12 @@ def _outcome(stored: int, before: int, gone: int) -> Iterator[tuple[int, str]]:
         text = ngettext("%(count)d was stored.", "%(count)d were stored.", stored)
         yield messages.SUCCESS, text % {"count": stored}
     if before:
-        text = ngettext("%(count)d was stored before.", "%(count)d were stored before.", before)
+        text = ngettext("%(count)d was already stored.", "%(count)d were already stored.", before)
         yield messages.INFO, text % {"count": before}
     if gone:
         text = ngettext(
-            "%(count)d is no longer at Twilio and was not stored.",
-            "%(count)d are no longer at Twilio and were not stored.",
+            "%(count)d was not stored: Twilio does not list it now.",
+            "%(count)d were not stored: Twilio does not list them now.",
             gone,
         )
         yield messages.WARNING, text % {"count": gone}
@@ -219,8 +224,11 @@ def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> 
     for model, listing in found.items():
         rows = model._default_manager.filter(account=account)
         stored = {str(row.sid): row for row in rows}
-        mine = [Entry(model, listed, stored.pop(listed.sid, None)) for listed in listing]
-        mine += [Entry(model, None, row) for row in stored.values()]
+        mine = [
+            Entry(model, each.sid, each.friendly_name, each, stored.pop(each.sid, None))
+            for each in listing
+        ]
+        mine += [Entry(model, sid, row.friendly_name, None, row) for sid, row in stored.items()]
         entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
     return entries
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.cache import caches
 from django.db import DatabaseError, router, transaction
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
 from twilio_tokens.conf import Settings, settings
 from twilio_tokens.crypto import load_key_ring
@@ -35,6 +37,10 @@ logger = logging.getLogger(__name__)
 
 #: Lines of one kind; the rest is only counted.
 MOST_LINES = 5
+
+
+class User(Protocol):
+    def has_perm(self, perm: str) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,12 @@ class Line:
     page: Page | None = None
     url: str = ""
 
+    @property
+    def mark(self) -> SafeString:
+        return mark(self.level)
 
-def overview(user: Any, site: str = "admin") -> list[Line]:
+
+def overview(user: User, site: str = "admin") -> list[Line]:
     """For the eyes of ``user``: of models whose rows they may not see, nothing is told.
 
     ``site`` is the name of the admin site that the links stay in.
@@ -125,7 +135,7 @@ def _cache_problem() -> Iterator[str]:
 # Accounts, and what each product needs of one
 
 
-def _accounts(user: Any) -> Iterator[Line]:
+def _accounts(user: User) -> Iterator[Line]:
     if not (_may(user, "view", Account) and _may(user, "view", APIKey)):
         return
     if not Account.objects.exists():
@@ -143,7 +153,7 @@ def _accounts(user: Any) -> Iterator[Line]:
             yield from _default_account(user, account)
 
 
-def _accounts_without_key(user: Any) -> Iterator[Line]:
+def _accounts_without_key(user: User) -> Iterator[Line]:
     with_key = APIKey.objects.filter(is_active=True).values("account")
     accounts = Account.objects.exclude(pk__in=with_key)
     for account in accounts[:MOST_LINES]:
@@ -151,12 +161,12 @@ def _accounts_without_key(user: Any) -> Iterator[Line]:
     yield from _more("missing", accounts)
 
 
-def _missing_key(user: Any, account: Account) -> Line:
+def _missing_key(user: User, account: Account) -> Line:
     text = _("Account %(account)s: add an API key.") % {"account": account}
     return Line("missing", text, _add(user, APIKey, account=account))
 
 
-def _default_account(user: Any, account: Account) -> Iterator[Line]:
+def _default_account(user: User, account: Account) -> Iterator[Line]:
     key = APIKey.objects.newest_active(account.pk)
     if key is None:
         yield _missing_key(user, account)
@@ -169,7 +179,7 @@ def _default_account(user: Any, account: Account) -> Iterator[Line]:
             yield from _product(user, grant, key)
 
 
-def _product(user: Any, grant: type[Grant], key: APIKey) -> Iterator[Line]:
+def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     label = grant.label
     if grant.needed is None:
         yield _ready(str(label), [key])
@@ -183,6 +193,8 @@ def _product(user: Any, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
+    elif default is not None and grant.missing():
+        yield Line("missing", f"{label}: {grant.missing()}")
     elif default is not None:
         yield _ready(str(label), [key, default])
     elif of_account.exists():
@@ -216,7 +228,7 @@ def _ready(product: str, needed: list[Any]) -> Line:
 # Keys and checks
 
 
-def _keys(user: Any) -> Iterator[Line]:
+def _keys(user: User) -> Iterator[Line]:
     if not _may(user, "view", APIKey):
         return
     keys = APIKey.objects.select_related("account")
@@ -229,7 +241,7 @@ def _keys(user: Any) -> Iterator[Line]:
     )
 
 
-def _failed_checks(user: Any) -> Iterator[Line]:
+def _failed_checks(user: User) -> Iterator[Line]:
     models: list[type[Checked]] = [APIKey, *resource_kinds()]
     for model in models:
         if _may(user, "view", model):
@@ -258,7 +270,7 @@ def _more(level: str, rows: list[Any] | QuerySet[Any]) -> Iterator[Line]:
 # Pages, and who may open them
 
 
-def _may(user: Any, action: str, model: type[Model]) -> bool:
+def _may(user: User, action: str, model: type[Model]) -> bool:
     """As the admin sees it: who may change may view."""
     label, name = model._meta.app_label, model._meta.model_name
     actions = {"view": ("view", "change")}.get(action, (action,))
@@ -269,7 +281,7 @@ def _list(model: type[Model]) -> Page:
     return Page(_name(model, "changelist"))
 
 
-def _add(user: Any, model: type[Model], account: Account | None = None) -> Page | None:
+def _add(user: User, model: type[Model], account: Account | None = None) -> Page | None:
     if not _may(user, "add", model):
         return None
     query = "" if account is None else f"?account={account.pk}"

@@ -28,7 +28,12 @@ class ResourceAdmin(CheckedAdmin):
     readonly_fields = ("account_name", "check_badge")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {**default_account(), **super().get_changeform_initial_data(request)}
+        """The first of an account is proposed as its default."""
+        initial = {**default_account(), **super().get_changeform_initial_data(request)}
+        if not are_usable_ids(Account, [initial.get("account")]):
+            return initial  # Django, too, ignores what the address of the page gets wrong
+        of_account = self.model._default_manager.filter(account=initial.get("account"))
+        return {"is_default": not of_account.exists(), **initial}
 
     def get_fields(self, request: HttpRequest, obj: Resource | None = None) -> list[Any]:
         fields = list(super().get_fields(request, obj))
@@ -54,30 +59,23 @@ class RestrictedResourceAdmin(ResourceAdmin):
         kwargs.setdefault("form_class", SafeMultipleChoiceField)
         return super().formfield_for_manytomany(*args, **kwargs)
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        initial = super().get_changeform_initial_data(request)
-        if not are_usable_ids(Account, [initial.get("account")]):
-            return initial  # Django, too, ignores what the address of the page gets wrong
-        of_account = self.model._default_manager.filter(account=initial.get("account"))
-        return {"is_default": not of_account.exists(), **initial}
-
 
 @admin.register(ChatService, SyncService, Workspace)
 class ServiceAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "sid", "account", "is_default", "check_badge")
+    list_display = ("name", "is_default", "check_badge", "account", "sid")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
 
 
 @admin.register(TwiMLApp)
 class TwiMLAppAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "sid", "account", "is_default", "allow_incoming", "check_badge")
+    list_display = ("name", "is_default", "allow_incoming", "check_badge", "account", "sid")
     list_filter = ("is_default", "allow_incoming", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "allow_incoming", "groups")
 
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "sid", "platform", "sandbox", "account", "is_default", "check_badge")
+    list_display = ("name", "platform", "sandbox", "is_default", "check_badge", "account", "sid")
     list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
     fields = ("account", "name", "sid", "platform", "sandbox", "is_default")

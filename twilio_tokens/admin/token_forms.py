@@ -11,7 +11,8 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
@@ -22,6 +23,7 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    SettingError,
     TwilioTokensError,
     Unavailable,
 )
@@ -32,7 +34,7 @@ from twilio_tokens.models import Resource
 
 
 class _WriteOnly(forms.Textarea):
-    def format_value(self, value: Any) -> None:
+    def format_value(self, value: object) -> None:
         return None
 
 
@@ -69,7 +71,7 @@ class TestTokenForm(forms.Form):
     __test__ = False  # pytest takes it for a test
 
     username = forms.CharField(
-        help_text=_("The token obeys the rights of this user."),
+        help_text=_("This user's rights decide what the token grants."),
         widget=forms.TextInput(
             attrs={
                 "class": "vTextField",
@@ -108,7 +110,7 @@ class TestTokenForm(forms.Form):
         ]
         return [whom, *products]
 
-    def issue(self, *, issued_by: Any) -> bool:
+    def issue(self, *, issued_by: AbstractBaseUser) -> bool:
         """Issue the token that a valid form asks for; or else say in its errors why not."""
         values = self.cleaned_data
         try:
@@ -130,17 +132,18 @@ class TestTokenForm(forms.Form):
             self.add_error(None, error.message)
         return self.issued is not None
 
-    def clean_username(self) -> Any:
+    def clean_username(self) -> AbstractBaseUser:
         users = users_named(self.cleaned_data["username"])
         if not users:
             raise ValidationError(_("There is no such user."), code="does_not_exist")
         if len(users) > 1:
             message = _(
-                "Several users have this name, written in capitals or not. Write it as one of "
+                "Several users have this name, in different capitals. Write it exactly as one of "
                 "them does."
             )
             raise ValidationError(message, code="ambiguous")
-        return users[0]
+        user: AbstractBaseUser = users[0]
+        return user
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""
@@ -167,15 +170,15 @@ class TestTokenForm(forms.Form):
 
     def _ttl_help(self) -> str:
         # The page must not fail where it could tell what is wrong with a setting.
-        with suppress(ImproperlyConfigured):
+        with suppress(SettingError):
             return gettext(
-                "Lifetime in seconds, at most %(max)d. Left out, the site's default for the "
+                "Lifetime in seconds, at most %(max)d. If left empty, the site's default for the "
                 "products."
             ) % {"max": settings.max_ttl}
         return ""
 
 
-def username_of(user: Any) -> str:
+def username_of(user: AbstractBaseUser) -> str:
     """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
     return str(user.get_username() or user.pk)
 
@@ -215,7 +218,7 @@ def _form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
 class ObjectField(forms.CharField):
     """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> object:  # type: ignore[override]
         text = super().to_python(value)
         if not text:
             return None

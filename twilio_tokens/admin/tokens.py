@@ -12,11 +12,12 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +31,8 @@ from twilio_tokens.admin.audit_list import (
     StateFilter,
     UserFilter,
 )
+from twilio_tokens.admin.badges import badge
+from twilio_tokens.admin.credential_admin import Fieldsets
 from twilio_tokens.admin.moments import to_the_second
 from twilio_tokens.admin.page import change_page, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
@@ -85,7 +88,9 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found = identity | Q(jti=term) | (Q(user__in=users) if users else Q())
         return queryset.filter(found), False
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         context = {
             "may_issue_test_token": self.has_issue_test_token_permission(request),
             "may_decode": True,
@@ -118,7 +123,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     # One record
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: IssuedToken | None = None) -> Fieldsets:
         """Django makes every related row a link, also one that may not be followed."""
 
         def shown(name: str, model: type[Model]) -> str:
@@ -133,7 +138,9 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             (_("Grants"), {"fields": ("granted",)}),
         ]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: IssuedToken | None = None
+    ) -> tuple[str, ...]:
         fields = (name for _title, each in self.get_fieldsets(request) for name in each["fields"])
         return tuple(fields)
 
@@ -156,10 +163,10 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_issue_test_token_permission(self, request: HttpRequest) -> bool:
@@ -173,7 +180,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     # The pages
 
-    def get_urls(self) -> list[Any]:
+    def get_urls(self) -> list[URLPattern]:
         pages = {"test": self.test_view, "decode": self.decode_view}
         return [
             path(
@@ -188,6 +195,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Issues a token, as its user would get it, for a member of staff who tries it."""
         if not self.has_issue_test_token_permission(request):
             raise PermissionDenied
+        assert request.user.is_authenticated
         form = TestTokenForm(request.POST if request.method == "POST" else None)
         context = {"title": _("Issue a test token"), "submit": _("Issue the token"), "form": form}
         if form.is_valid() and form.issue(issued_by=request.user):
@@ -219,6 +227,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "decoded": decoded,
             "header": pretty(decoded.header),
             "claims": pretty(decoded.claims),
+            "signature": _signature(decoded),
             "moments": list(_moments(decoded)),
             "problems": [(str(each.code), _printable(each.message)) for each in decoded.problems],
             "key_url": self._url(request, decoded.api_key),
@@ -231,7 +240,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return change_page(self.admin_site.get_model_admin(type(row)), row)
 
 
-def pretty(data: Any) -> str:
+def pretty(data: object) -> str:
     """JSON for people."""
     return _printable(json.dumps(data, indent=2, ensure_ascii=False))
 
@@ -239,6 +248,19 @@ def pretty(data: Any) -> str:
 def _printable(text: str) -> str:
     """Without lone surrogates, which no encoding has."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _signature(decoded: DecodedToken) -> SafeString:
+    if decoded.signature_holds is None:
+        why = (
+            gettext("The secret needed to check it is not stored here.")
+            if decoded.api_key is None
+            else gettext("The stored secret cannot be read.")
+        )
+        return format_html("{} {}", badge("neutral", gettext("not checked")), why)
+    if decoded.signature_holds:
+        return badge("good", gettext("valid"))
+    return badge("bad", gettext("not valid"))
 
 
 def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
@@ -260,6 +282,6 @@ def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
         yield label, shown, distance % {"time": time}
 
 
-def _filter_link(parameter: str, value: Any, name: str) -> str:
+def _filter_link(parameter: str, value: object, name: str) -> str:
     """To the list of the tokens of one user or key."""
     return format_html('<a href="?{}">{}</a>', urlencode({parameter: value}), name)

@@ -115,6 +115,11 @@ class Grant(ABC):
         return {}
 
     @classmethod
+    def missing(cls) -> str | None:
+        """What this site must still set before anybody can be granted it, for its operator."""
+        return None
+
+    @classmethod
     def sdk_notes(
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:

@@ -28,13 +28,13 @@ def push_credential() -> str | None:
 
 
 def platform() -> str | None:
-    text = _("Instead of a push credential: the default one of this platform.")
+    text = _("Takes the default push credential of this platform, instead of one by name.")
     metadata = {"label": _("Platform"), "help_text": text, "choices": tuple(PLATFORMS)}
     return field(default=None, metadata=metadata)
 
 
 def sandbox() -> bool | None:
-    text = _("With a platform: the default of Apple's sandbox, for development builds.")
+    text = _("With a platform: takes the default for Apple's sandbox, for development builds.")
     return field(default=None, metadata={"label": _("Sandbox"), "help_text": text})
 
 

@@ -57,10 +57,16 @@ class TaskRouter(Grant):
         metadata={"label": _("Workspace"), "help_text": _("Left out, the default workspace.")},
     )
 
+    @classmethod
+    def missing(cls) -> str | None:
+        if settings.worker is not None:
+            return None
+        return "TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it."
+
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> TaskRouterGrant:
         choose = settings.worker
         if choose is None:
-            raise NotConfigured("TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it.")
+            raise NotConfigured(str(self.missing()))
         worker = answer_of("WORKER", choose, user, resources["workspace"])
         if worker is None:
             raise PermissionDenied(_("You are no worker in this workspace."))

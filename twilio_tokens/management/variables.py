@@ -75,11 +75,13 @@ class ResourcePurpose(Purpose):
 
 def _purpose(model: type[Resource], variable: SIDVariable) -> ResourcePurpose:
     [sid] = [each for each in model._meta.get_fields() if isinstance(each, SIDField)]
-    values = {"name": NAME, **variable.made_with}
-    if issubclass(model, WithDefault):
-        values["is_default"] = True
+    default = {"is_default": True} if issubclass(model, WithDefault) else {}
     return ResourcePurpose(
-        sid.kind, variable.names, variable.ambiguous, model=model, made_with=values
+        sid.kind,
+        variable.names,
+        variable.ambiguous,
+        model=model,
+        made_with={"name": NAME, **default, **variable.made_with},
     )
 
 

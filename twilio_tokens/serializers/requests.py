@@ -95,7 +95,7 @@ class GrantSerializer(StrictSerializer):
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         style = {"template": "twilio_tokens/product_fieldset.html"}
-        super().__init__(required=False, style=style, **kwargs)
+        super().__init__(label=grant.label, required=False, style=style, **kwargs)
         self.grant = grant
         # By this name schemas refer to it. A class of its own has none of the grants.
         self.Meta = SimpleNamespace(ref_name=f"{grant.__name__}Grant")

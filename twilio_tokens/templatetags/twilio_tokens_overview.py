@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template import RequestContext
 
 from twilio_tokens.admin.overview import overview
 
@@ -10,7 +11,7 @@ register = template.Library()
 
 
 @register.inclusion_tag("admin/twilio_tokens/overview.html", takes_context=True)
-def twilio_tokens_overview(context: Any) -> dict[str, Any]:
+def twilio_tokens_overview(context: RequestContext) -> dict[str, Any]:
     """For the user and the admin site of the page."""
     request = context.request  # there also without the context processor of that name
     return {"lines": overview(request.user, request.current_app)}

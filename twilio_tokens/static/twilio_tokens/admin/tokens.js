@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
       countdown.textContent = left
         ? `${two(hours)}:${two(minutes)}:${two(left % 60)}`
         : countdown.dataset.expired;
-      countdown.classList.toggle("twilio-expired", !left);
+      countdown.classList.toggle("twilio-bad", !left);
       if (left) setTimeout(draw, (end - performance.now()) % 1000 || 1000);
     };
     draw();

@@ -1,115 +1,32 @@
-"""Model fields for what the Twilio Console hands out: SIDs, and secrets kept sealed."""
+"""Secrets: plaintext goes in, and what is stored and read is ciphertext."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django import forms
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import OnConflict
-from django.db.models.expressions import Col
+from django.db.models.expressions import BaseExpression, Col
 from django.db.models.functions import Cast
 from django.db.models.signals import pre_save
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 
-from . import crypto, sids
-from .crypto import Sealed
-from .exceptions import EncryptionKeyError
+from twilio_tokens import crypto, sids
+from twilio_tokens.crypto import Sealed
+from twilio_tokens.exceptions import EncryptionKeyError
 
-
-class NameInput(forms.TextInput):
-    """Does not show a secret again that was typed into it by mistake."""
-
-    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
-        super().__init__({"class": "vTextField", **(attrs or {})})
-
-    def format_value(self, value: Any) -> str | None:
-        text = super().format_value(value)
-        return None if text is None or sids.holds_secret(text) else text
-
-
-def validate_name(value: str) -> None:
-    if sids.holds_secret(value):
-        raise ValidationError(
-            _(
-                "This looks like a secret. Names are shown to everyone who can see this page, so "
-                "choose another."
-            ),
-            code="secret",
-        )
-
-
-class NameField(models.CharField):  # type: ignore[type-arg]
-    """Refuses what looks like a secret. Migrations know it as the field that it is based on."""
-
-    default_validators = [validate_name]
-
-    def deconstruct(self) -> Any:
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.CharField", args, kwargs
-
-    def formfield(self, **kwargs: Any) -> Any:
-        return super().formfield(**{**kwargs, "widget": NameInput})
-
-
-class SlugNameField(models.SlugField):  # type: ignore[type-arg]
-    """A ``NameField`` that clients use."""
-
-    default_validators = [*models.SlugField.default_validators, validate_name]
-
-    def deconstruct(self) -> Any:
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.SlugField", args, kwargs
-
-    def formfield(self, **kwargs: Any) -> Any:
-        return super().formfield(**{**kwargs, "widget": NameInput})
-
-
-class SIDInput(forms.TextInput):
-    """Shows again only what is a SID or the start of one: anything else may be a secret."""
-
-    def format_value(self, value: Any) -> str | None:
-        text = super().format_value(value)
-        return text if text is not None and sids.is_shown(text.strip()) else None
-
-
-class SIDField(models.CharField):  # type: ignore[type-arg]
-    """A SID of one kind, stripped of outer white space."""
-
-    def __init__(self, *args: Any, kind: sids.SIDKind = sids.ACCOUNT, **kwargs: Any) -> None:
-        kwargs["max_length"] = sids.LENGTH
-        super().__init__(*args, **kwargs)
-        self.kind = kind
-        # The kind's own message says more than "at most 34 characters".
-        self.validators = [kind.validate]
-
-    def deconstruct(self) -> Any:
-        name, path, args, kwargs = super().deconstruct()
-        del kwargs["max_length"]
-        return name, path, args, kwargs
-
-    def to_python(self, value: Any) -> Any:
-        value = super().to_python(value)
-        return value.strip() if isinstance(value, str) else value
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        value = self.to_python(super().pre_save(model_instance, add))
-        setattr(model_instance, self.attname, value)
-        return value
-
-    def formfield(self, **kwargs: Any) -> Any:
-        # The browser would cut a longer paste off silently at a maxlength.
-        kwargs["max_length"] = None
-        kwargs["widget"] = SIDInput(
-            attrs={"size": 40, "spellcheck": "false", "autocomplete": "off"}
-        )
-        return super().formfield(**kwargs)
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 
 class SealedInput(forms.PasswordInput):
@@ -132,10 +49,10 @@ class SealedFormField(forms.CharField):
         self.widget.is_required = self.required
         return super().get_bound_field(form, field_name)
 
-    def prepare_value(self, value: Any) -> None:
+    def prepare_value(self, value: object) -> None:
         return None
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return bool(data and str(data).strip())
 
 
@@ -176,6 +93,10 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         self.row = row
         self.sid = sid
 
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path.replace("fields.sealed.", "fields."), args, kwargs
+
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         refused = [
             option for option in ("primary_key", "unique", "db_index") if getattr(self, option)
@@ -197,15 +118,17 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         if not hasattr(cls.save_base, "seals"):
             cls.save_base = _sealing(cls.save_base)  # type: ignore[method-assign]
 
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Sealed | None:
+    def from_db_value(
+        self, value: object, expression: object, connection: BaseDatabaseWrapper
+    ) -> Sealed | None:
         # SQLite stores values of any type in a column of text: those do not open.
         return None if value is None else Sealed(value if isinstance(value, str) else "")
 
-    def to_python(self, value: Any) -> Any:
+    def to_python(self, value: object) -> object:
         # Text stays plaintext whatever it looks like; only the type decides.
         return value.strip() if isinstance(value, str) else value
 
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+    def pre_save(self, model_instance: models.Model, add: bool) -> object:
         self.seal_in(model_instance)
         return getattr(model_instance, self.attname)
 
@@ -245,19 +168,19 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
 
     def _seal_in(
         self, model_instance: models.Model, ring: crypto.KeyRing, row: UUID, sid: str
-    ) -> Any:
+    ) -> _StrOrPromise | None:
         """Seal the row's plaintext in place, or return what is wrong with it.
 
         It must not raise: an error report would show its variables.
         """
-        plaintext = self.to_python(getattr(model_instance, self.attname))
+        plaintext: str = getattr(model_instance, self.attname).strip()
         problem = sids.secret_problem(plaintext)
         if problem is None:
             sealed = crypto.seal(plaintext, ring=ring, row=row, sid=sid)
             setattr(model_instance, self.attname, sealed)
         return problem
 
-    def get_prep_value(self, value: Any) -> str | None:
+    def get_prep_value(self, value: object) -> str | None:
         if value is None or isinstance(value, Sealed):
             return None if value is None else value.text
         # From here on an error report shows nothing of it, whatever it is.
@@ -266,13 +189,13 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
             return hidden.text
         raise self._refusal()
 
-    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+    def get_db_prep_save(self, value: object, connection: BaseDatabaseWrapper) -> object:
         if not self._is_ciphertext(value):
             value = None
             raise self._refusal()
         return super().get_db_prep_save(value, connection)
 
-    def _is_ciphertext(self, value: Any) -> bool:
+    def _is_ciphertext(self, value: object) -> bool:
         """Whether a value, or a resolved expression, can store nothing but what is sealed.
 
         It must not raise: an error report would show its variables.
@@ -295,18 +218,22 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
             "create() and bulk_create(), which encrypt it."
         )
 
-    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:
+    def get_placeholder_sql(
+        self, value: object, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, Sequence[object]]:
         self._refuse_upsert_of_another_row(compiler.query)
-        if hasattr(value, "as_sql"):
+        if isinstance(value, BaseExpression):
             return compiler.compile(value)
         return ("NULL", ()) if value is None else ("%s", (value,))
 
     # Django 5.2 asks for this one.
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+    def get_placeholder(
+        self, value: object, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> str:
         self._refuse_upsert_of_another_row(compiler.query)
         return "%s"
 
-    def _refuse_upsert_of_another_row(self, query: Any) -> None:
+    def _refuse_upsert_of_another_row(self, query: Query) -> None:
         """Refuse to put a ciphertext into a row that it may not be bound to.
 
         An upsert finds the old row by ``unique_fields``, of which MariaDB knows none, and leaves
@@ -314,8 +241,9 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         """
         if getattr(query, "on_conflict", None) != OnConflict.UPDATE:
             return
-        found_by = {field.name for field in query.unique_fields or ()}
-        updated = {field.name for field in query.update_fields}
+        upsert: Any = query
+        found_by = {field.name for field in upsert.unique_fields or ()}
+        updated = {field.name for field in upsert.update_fields}
         bound = {self.name, self.sid}
         if bound & updated and not (self.row in found_by and bound <= updated | found_by):
             raise TypeError(
@@ -326,16 +254,16 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
-    def get_lookup(self, lookup_name: str) -> Any:
+    def get_lookup(self, lookup_name: str) -> type[models.Lookup[Any]] | None:
         return super().get_lookup(lookup_name) if lookup_name in ("exact", "isnull") else None
 
     def get_transform(self, lookup_name: str) -> None:
         return None
 
-    def formfield(self, **kwargs: Any) -> Any:
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
         return super().formfield(**{"form_class": SealedFormField, **kwargs, "widget": SealedInput})
 
-    def save_form_data(self, instance: models.Model, data: Any) -> None:
+    def save_form_data(self, instance: models.Model, data: object) -> None:
         if data:
             super().save_form_data(instance, data)
 
