@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,10 +20,12 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from jsonschema import Draft202012Validator, ValidationError
+from rest_framework.authtoken.models import Token
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
+from tests.conftest import decoded
 from twilio_tokens.grants import registered
 from twilio_tokens.models import ChatService, TwiMLApp
 from twilio_tokens.urls import token_urls, urlpatterns
@@ -123,12 +127,16 @@ def test_what_a_site_says_of_its_own_viewset_stays_said() -> None:
     assert operations["get"]["responses"].keys() == {"200", "401", "403", "503"}
 
 
+class WithSchema:
+    urlpatterns = [path("schema/", SpectacularAPIView.as_view()), *urlpatterns]
+
+
 @pytest.mark.django_db
 @pytest.mark.usefixtures("chat_service", "twiml_app")
 def test_it_names_nothing_that_the_site_has(settings: Any, user: User) -> None:
     ChatService.objects.update(name="war-room")
     TwiMLApp.objects.update(name="red-telephone")
-    settings.ROOT_URLCONF = (path("schema/", SpectacularAPIView.as_view()), *urlpatterns)
+    settings.ROOT_URLCONF = WithSchema
     signed_in = APIClient()
     signed_in.force_login(user)
     for visitor in (APIClient(), signed_in):
@@ -256,3 +264,37 @@ def test_answers_to_whoever_may_not_have_a_token_fit(
         statuses.append(response.status_code)
         shipped.check(responses[str(response.status_code)]["content"], response.json())
     assert statuses == [401, 403, 400, 429]
+
+
+NODE = REPOSITORY / "tests" / "node"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("chat_service")
+def test_a_typed_client_made_of_it_compiles_and_gets_a_token(
+    live_server: Any, user: User, api_key: Any, secret: str, tmp_path: Path
+) -> None:
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            [*map(str, command)], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    tools = NODE / "node_modules" / ".bin"
+    (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    shutil.copy(NODE / "schema_client.ts", tmp_path)
+    run(tools / "openapi-typescript", SHIPPED, "--output", "schema.d.ts")
+    compiler_options = ("--strict", "--target", "esnext", "--module", "nodenext", "--skipLibCheck")
+    run(tools / "tsc", *compiler_options, "schema_client.ts")
+    key = Token.objects.create(user=user).key
+    got = json.loads(run("node", "schema_client.js", live_server.url, key))
+    claims = decoded(got.pop("token"), secret)
+    assert claims["grants"] == {"identity": "anna", "video": {"room": "A"}}
+    assert got == {
+        "expiresIn": 60,
+        "services": ["support"],
+        "roomRequired": False,
+        "code": "does_not_exist",
+    }
