@@ -29,7 +29,7 @@ sites: .venv/.sites ## take the main paths on each site of tests/sites
 	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py
 
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
-	@unset DATABASE_URL; $(PYTEST) --ds=tests.browser.settings tests/browser
+	@unset DATABASE_URL; $(PYTEST) --numprocesses 4 --ds=tests.browser.settings tests/browser
 
 lint: .venv/.lint ## check style, and that imports point down only
 	.venv/bin/ruff check

@@ -6,6 +6,7 @@ time, so that finding one anywhere proves a leak.
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 import traceback
@@ -80,6 +81,18 @@ def disconnect() -> None:
     connection.close()
     if connection.connection is not None:
         connection.connection.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server, take only the tests that use its database."""
+    if "DATABASE_URL" in os.environ:
+        config.hook.pytest_deselected(items=[each for each in items if not uses_database(each)])
+        items[:] = filter(uses_database, items)
+
+
+def uses_database(test: Any) -> bool:
+    fixtures = {"db", "transactional_db", "live_server"}
+    return bool(test.get_closest_marker("django_db") or fixtures & {*test.fixturenames})
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ are taken on each, in a process of its own.
 from __future__ import annotations
 
 import importlib
-import os
 import socket
 import subprocess
 import sys
@@ -17,9 +16,6 @@ import pytest
 
 SITES = Path(__file__).parent / "sites"
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-
-if "DATABASE_URL" in os.environ:
-    pytest.skip("The sites have databases of their own.", allow_module_level=True)
 
 
 def is_site(path: Path) -> bool:

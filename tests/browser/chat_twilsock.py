@@ -1,4 +1,4 @@
-"""TWILSOCK V3.0, the protocol of @twilio/conversations 3.0.1, after the sources of twilsock 1.0.2.
+"""TWILSOCK V3.0, the protocol of Conversations 3.0.1 and Sync 4.0.1, after twilsock 1.0.2.
 
 A frame is ``TWILSOCK V3.0 <size of header>``, a header in JSON and a payload, each after a CRLF.
 ``init`` brings the first token and ``update`` later ones; ``message`` is an HTTP request, answered
@@ -42,6 +42,7 @@ class Session:
         self.outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self.timers: list[asyncio.TimerHandle] = []
         self.identity: str | None = None
+        self.product = "chat"
 
     async def run(self) -> None:
         writer = asyncio.create_task(self._write())
@@ -81,7 +82,10 @@ class Session:
 
     def _receive(self, header: Json, payload: bytes) -> None:
         match header["method"]:
-            case "init" | "update":
+            case "init":
+                self.product = "data_sync" if header["metadata"]["type"] == "sync" else "chat"
+                self._admit(header)
+            case "update":
                 self._admit(header)
             case "message":
                 is_json = header["payload_type"].startswith("application/json")
@@ -92,7 +96,7 @@ class Session:
                 self._reply(header)
 
     def _admit(self, header: Json) -> None:
-        arrival = self.twilio.check("chat", header["token"])
+        arrival = self.twilio.check(self.product, header["token"])
         if arrival.code is not None:
             self._reply(header, {"status": UNAUTHORIZED | {"errorCode": arrival.code}})
             self._end()

@@ -13,7 +13,7 @@ os.environ["SECRET_KEY"] = get_random_secret_key()
 os.environ["DEBUG"] = "true"
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import BASE_DIR, DATABASES
+from example_project.settings import BASE_DIR, DATABASES, STATICFILES_DIRS
 
 # In a file, as the example has it: in memory, the threads of the site would share one connection.
 (BASE_DIR / "var").mkdir(mode=0o700, exist_ok=True)
@@ -22,3 +22,9 @@ DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "browser-tests.sqlite
 # What a test changes in the database counts at once.
 TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# The SDK for Sync, for which the example has no page.
+STATICFILES_DIRS = [
+    *STATICFILES_DIRS,
+    ("twilio-sync", BASE_DIR / "example_project" / "node_modules" / "twilio-sync" / "builds"),
+]

@@ -13,7 +13,7 @@ from twilio_tokens.models import APIKey, ChatService
 
 from .chat_conversations import add_conversation
 from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
-from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
+from .site_answers import hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "chat_service")
@@ -167,17 +167,6 @@ def test_the_event_of_the_sdk_alone_refreshes(page: Page, twilio: Twilio) -> Non
     asked = without_schedule(page, "chat", ttl=12)
     lives_on(connected(page), twilio)
     assert asked[1] - asked[0] < 12 - 1
-
-
-def test_it_outlives_a_site_that_answers_503_twice(
-    page: Page, twilio: Twilio, settings: Any
-) -> None:
-    settings.TWILIO_TOKENS_TTL = {"chat": 16}
-    connected(page)
-    statuses = down_for_two_requests(page, "chat")
-    expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
-    lives_on(page, twilio)
-    assert statuses[:3] == [503, 503, 201]
 
 
 def test_it_outlives_a_throttle(page: Page, twilio: Twilio, settings: Any) -> None:

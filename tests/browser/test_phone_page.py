@@ -11,7 +11,7 @@ from tests.conftest import new_secret, sid
 from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
 from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
-from .site_answers import down_for_two_requests, hold_back, tamper, throttled_for, without_schedule
+from .site_answers import down_for_two_requests, hold_back, tamper, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "twiml_app")
@@ -200,16 +200,6 @@ def test_it_outlives_a_site_that_answers_503_twice(
     expect(page.locator("#problem")).to_contain_text("No token (not_configured).")
     lives_on(page, twilio)
     assert statuses[:3] == [503, 503, 201]
-    expect(page.locator("#problem")).to_be_hidden()
-
-
-def test_it_outlives_a_throttle(page: Page, twilio: Twilio, settings: Any) -> None:
-    settings.TWILIO_TOKENS_TTL = {"voice": 16}
-    settings.TWILIO_TOKENS_THROTTLE_RATE = None
-    online(page)
-    throttled_for(10, settings)
-    expect(page.locator("#problem")).to_contain_text("No token (throttled).")
-    lives_on(page, twilio)
     expect(page.locator("#problem")).to_be_hidden()
 
 

@@ -2,6 +2,7 @@
 
 import { Client } from "@twilio/conversations";
 import { Device } from "@twilio/voice-sdk";
+import { SyncClient } from "twilio-sync";
 
 import { TokenError, TokenSource } from "../../twilio_tokens/static/twilio_tokens/twilio-tokens.js";
 
@@ -17,6 +18,7 @@ async function supply(): Promise<void> {
   const { token } = await tokens.get({ tries: 3 });
   tokens.supply(new Device(token));
   tokens.supply(new Client(token));
+  tokens.supply(new SyncClient(token));
   // @ts-expect-error - what takes no token cannot be supplied
   tokens.supply({ on() {} });
   new TokenSource("/twilio/tokens/", {}, { headers: () => new Headers() });

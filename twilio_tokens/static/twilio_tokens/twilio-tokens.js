@@ -5,7 +5,7 @@
  *   issued_at: string, expires_at: string, expires_in: number, refresh_at: string}} AccessToken
  *   The site's answer: `token` is for Twilio's SDK, times are ISO 8601, `expires_in` is in seconds.
  * @typedef {{on: (event: any, listener: (value: any) => void) => any,
- *   updateToken: (token: string) => any, connectionState?: string}} SDK  a `Device` or a `Client`
+ *   updateToken: (token: string) => any, connectionState?: string}} SDK  a `Device`, `Client` or `SyncClient`
  * @typedef {object} Options
  * @property {() => HeadersInit | Promise<HeadersInit>} [headers]  called for each request
  * @property {RequestCredentials} [credentials]  "include" sends cookies to another origin
