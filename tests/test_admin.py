@@ -238,8 +238,8 @@ def test_who_may_only_view_sees_the_key_but_no_input(
     assert 'name="secret"' not in page
     assert secret not in page
     assert ciphertext(api_key) not in page
-    data = {"name": "Renamed", "secret": new_secret()}
-    assert client.post(url(APIKey, "change", api_key.pk), data).status_code == 403
+    for page in (url(APIKey, "change", api_key.pk), url(APIKey, "add")):
+        assert client.post(page, filled(APIKey)).status_code == 403
 
 
 # What is refused

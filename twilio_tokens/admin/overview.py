@@ -28,7 +28,7 @@ from twilio_tokens.models import (
     IssuedToken,
     Outcome,
     Region,
-    Resource,
+    RestrictedResource,
     resource_kinds,
 )
 from twilio_tokens.throttles import TokenRateThrottle
@@ -180,23 +180,20 @@ def _default_account(user: User, account: Account) -> Iterator[Line]:
 
 
 def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
-    label = grant.label
     if grant.needed is None:
-        yield _ready(str(label), [key])
+        yield _ready(grant, [key])
         return
     model: Any = grant.resources[grant.needed]
     if not _may(user, "view", model):
         return
-    values = {"product": label, "model": model._meta.verbose_name}
+    values = {"product": grant.label, "model": model._meta.verbose_name}
     of_account = model.objects.filter(account=key.account_id)
     default = of_account.default()
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
         yield Line("missing", text, _change(default))
-    elif default is not None and grant.missing():
-        yield Line("missing", f"{label}: {grant.missing()}")
     elif default is not None:
-        yield _ready(str(label), [key, default])
+        yield _ready(grant, [key, default])
     elif of_account.exists():
         text = _("%(product)s: no %(model)s is the default.") % values
         yield Line("missing", text, _list(model))
@@ -205,24 +202,27 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
         yield Line("missing", text, _add(user, model, account=key.account))
 
 
-def _ready(product: str, needed: list[Any]) -> Line:
+def _ready(grant: type[Grant], needed: list[Any]) -> Line:
     """What Twilio has not confirmed may be issued, and yet be refused by Twilio."""
-    is_verified = all(row.check_outcome == Outcome.VERIFIED for row in needed)
+    missing = grant.missing()
+    if missing is not None:
+        return Line("missing", f"{grant.label}: {missing}")
+    is_confirmed = all(row.check_outcome == Outcome.VERIFIED for row in needed)
     groups = [
         str(group)
         for row in needed
-        if isinstance(row, Resource) and hasattr(row, "groups")
+        if isinstance(row, RestrictedResource)
         for group in row.groups.all()
     ]
-    if groups and is_verified:
+    if groups and is_confirmed:
         text = _("%(product)s: ready, for members of %(groups)s only.")
     elif groups:
         text = _("%(product)s: ready, for members of %(groups)s only; not yet checked with Twilio.")
-    elif is_verified:
+    elif is_confirmed:
         text = _("%(product)s: ready.")
     else:
         text = _("%(product)s: ready, not yet checked with Twilio.")
-    return Line("ok", text % {"product": product, "groups": ", ".join(groups)})
+    return Line("ok", text % {"product": grant.label, "groups": ", ".join(groups)})
 
 
 # Keys and checks
