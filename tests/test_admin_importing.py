@@ -348,7 +348,7 @@ def test_what_was_ticked_is_stored_wherever_it_is_listed_by_then(
     response = admin_client.post(f"{page}?p=12", ticked(*names, **names), follow=True)
     assert messages(response) == [
         "1 was stored.",
-        "1 was stored before.",
+        "1 was already stored.",
         "1 was not stored: Twilio does not list it now.",
     ]
     assert TwiMLApp.objects.get(sid=chosen).name == "chosen"
@@ -361,7 +361,7 @@ def test_a_second_click_stores_nothing_twice(
     data = ticked(sid("IS", "1"), **{sid("IS", "1"): "support"})
     admin_client.post(page, data)
     response = admin_client.post(page, data, follow=True)
-    assert messages(response)[-1] == "1 was stored before."
+    assert messages(response)[-1] == "1 was already stored."
     assert ChatService.objects.count() == 1
 
 
@@ -401,7 +401,7 @@ def test_a_name_that_somebody_takes_at_that_moment_stores_nothing_and_says_so(
     monkeypatch.setattr(ChatService, "full_clean", validate_too_early)
     names = {sid("IS", "1"): "a", sid("IS", "2"): "b"}
     [message] = messages(admin_client.post(page, ticked(*names, **names), follow=True))
-    assert message.startswith("Nothing was stored: somebody took one of these names")
+    assert message.startswith("Nothing was stored: someone else has just taken one")
     assert not ChatService.objects.exists()
 
 

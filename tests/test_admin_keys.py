@@ -11,8 +11,11 @@ from urllib.parse import urljoin
 from uuid import uuid4
 
 import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.db import IntegrityError, OperationalError, connection
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -136,10 +139,12 @@ def test_a_stored_key_that_twilio_cannot_be_asked_about_may_be_retired(
     assert api_key.check_message in messages(response)
 
 
+@pytest.mark.parametrize("page", ["add", "change", "replace"])
 @pytest.mark.django_db(transaction=True)
 def test_twilio_is_asked_once_and_not_within_a_transaction(
-    twilio: TwilioServer, admin_client: Client, settings: Any
+    page: str, twilio: TwilioServer, api_key: APIKey, admin_client: Client, settings: Any
 ) -> None:
+    twilio.keys[api_key.sid] = twilio.keys[sid("SK", "1")]
     asked_within: list[bool] = []
 
     def http_client() -> Any:
@@ -147,9 +152,96 @@ def test_twilio_is_asked_once_and_not_within_a_transaction(
         return twilio.http_client()
 
     settings.TWILIO_TOKENS_HTTP_CLIENT = http_client
-    admin_client.post(url(APIKey, "add"), typed(twilio))
-    assert APIKey.objects.get().check_outcome == Outcome.VERIFIED
+    address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
+    admin_client.post(address, typed(twilio))
+    assert APIKey.objects.filter(check_outcome=Outcome.VERIFIED).count() == 1
     assert asked_within == [False]
+
+
+def test_twilio_is_not_asked_again_where_another_request_was_faster(
+    twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(APIKey, "validate_unique", lambda *args, **kwargs: None)
+    add_key(api_key.account, sid=sid("SK", "1"))
+    response = admin_client.post(url(APIKey, "add"), typed(twilio))
+    assert errors(response) == {"sid": ["API key with this API key SID already exists."]}
+    assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize("page", ["add", "change", "replace"])
+def test_a_deadlock_is_tried_again_without_asking_twilio_again(
+    page: str, twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: Any
+) -> None:
+    twilio.keys[api_key.sid] = twilio.keys[sid("SK", "1")]
+    record_check, faults = APIKey.record_check, [OperationalError("deadlock")]
+
+    def fail_once(self: APIKey, *args: Any) -> None:
+        if faults:
+            raise faults.pop()
+        record_check(self, *args)
+
+    monkeypatch.setattr(APIKey, "record_check", fail_once)
+    address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
+    assert admin_client.post(address, typed(twilio)).status_code == 302
+    key = APIKey.objects.get(name="new")
+    assert key.check_outcome == Outcome.VERIFIED
+    assert LogEntry.objects.get(object_id=key.pk).is_addition() is (page != "change")
+    assert len(twilio.requests) == 1
+
+
+def test_an_integrity_error_that_is_not_about_the_sid_is_not_hidden(
+    api_key: APIKey, admin_client: Client
+) -> None:
+    def refuse(**kwargs: Any) -> None:
+        raise IntegrityError("a constraint of the site's own")
+
+    pre_save.connect(refuse, sender=APIKey)
+    try:
+        with pytest.raises(IntegrityError, match="own"):
+            admin_client.post(url(APIKey, "change", api_key.pk), filled(APIKey))
+    finally:
+        pre_save.disconnect(refuse, sender=APIKey)
+
+
+@pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
+@pytest.mark.parametrize("page", ["add", "change"])
+def test_each_button_leads_where_it_does_in_the_whole_admin(
+    page: str, button: str, api_key: APIKey, admin_client: Client
+) -> None:
+    data = filled(APIKey)
+    del data["_save"]
+    address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
+    response = admin_client.post(address, {**data, button: "1"})
+    key = APIKey.objects.get(name="new")
+    assert (
+        response.url
+        == {
+            "_save": url(APIKey, "changelist"),
+            "_continue": url(APIKey, "change", key.pk),
+            "_addanother": url(APIKey, "add"),
+        }[button]
+    )
+
+
+def test_a_popup_that_is_shown_again_stays_one(account: Account, admin_client: Client) -> None:
+    data = filled(APIKey, name="", _popup="1")
+    page = admin_client.post(url(APIKey, "add") + "?_popup=1", data).content.decode()
+    assert '<input type="hidden" name="_popup" value="1">' in page
+
+
+class Tokens(admin.TabularInline):  # type: ignore[type-arg]
+    model = IssuedToken
+    fk_name = "api_key"
+    extra = 0
+
+
+def test_a_class_of_the_sites_own_with_inlines_checks_and_saves_too(
+    twilio: TwilioServer, admin_client: Client, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(APIKeyAdmin, "inlines", [Tokens])
+    forms = {"issued_tokens-TOTAL_FORMS": "0", "issued_tokens-INITIAL_FORMS": "0"}
+    admin_client.post(url(APIKey, "add"), typed(twilio, **forms))
+    assert APIKey.objects.get().check_outcome == Outcome.VERIFIED
 
 
 def test_a_key_that_is_not_there_is_not_found_by_post_either(admin_client: Client) -> None:
@@ -273,7 +365,7 @@ def test_the_rest_is_left_when_twilio_is_unreachable(
     twilio.fail(reset=True)
     keys = [api_key, add_key(api_key.account)]
     response = check(admin_client, *keys)
-    assert "The rows after it were not checked." in messages(response)
+    assert "The remaining rows were not checked." in messages(response)
     assert APIKey.objects.filter(check_outcome=Outcome.UNREACHABLE).count() == 1
 
 

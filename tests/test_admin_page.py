@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +37,8 @@ from .conftest import sid
 from .console import messages
 from .site.models import Stage
 from .twilio_server import Key, running
+
+DOCS = Path(__file__).parent.parent / "docs" / "console.md"
 
 ADMINS: dict[Any, Any] = {
     Account: AccountAdmin,
@@ -121,6 +124,17 @@ def visit(client: Client, site: str, rows: dict[Any, Any], models: Any) -> dict[
 
 def links(page: str) -> set[str]:
     return set(re.findall(r'href="(/[^"?]*)', page)) - {"/", "/static/"}
+
+
+def test_the_documented_classes_are_those_that_there_are() -> None:
+    [example] = re.findall(
+        r"```python\n(.*?back_office\.register.*?)```", DOCS.read_text(), re.DOTALL
+    )
+    site = admin.AdminSite("back-office")
+    exec(example, {"back_office": site})  # noqa: S102 - our own documentation
+    assert {model for model in ADMINS if site.is_registered(model)} == ADMINS.keys()
+    for model, of_model in ADMINS.items():
+        assert type(site.get_model_admin(model)) is of_model
 
 
 @pytest.mark.parametrize("beside", [True, False])

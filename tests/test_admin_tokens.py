@@ -727,7 +727,7 @@ def test_of_users_whose_names_differ_in_case_the_exact_one_is_meant(
     tester.post(reverse(TEST), filled(username="ANNA"))
     assert IssuedToken.objects.get().user == other
     assert list(errors(tester.post(reverse(TEST), filled(username="aNNa")))["username"]) == [
-        "Several users have this name, written in capitals or not. Write it as one of them does."
+        "Several users have this name, in different capitals. Write it exactly as one of them does."
     ]
     assert len(listed(tester, "q=ANNA")) == 1
 
@@ -787,7 +787,7 @@ def test_a_good_token_is_told_apart(may_follow: bool, api_key: APIKey, user: Use
     response = decode(client, f"  {issued.token[:50]}\n{issued.token[50:]}\n")
     page = text(response)
     assert "Nothing is wrong with it" in page
-    assert f"API key {api_key} Signature holds Audit {issued.jti}" in page
+    assert f"API key {api_key} Signature valid Audit {issued.jti}" in page
     assert '"room": "Daily"' in page
     key_url = reverse("admin:twilio_tokens_apikey_change", args=[api_key.pk])
     assert (key_url in response.content.decode()) is may_follow
@@ -801,7 +801,7 @@ def test_a_changed_expired_token_meets_errors(api_key: APIKey, reader: Client) -
     claims = {"iss": api_key.sid, "sub": api_key.account.sid, "iat": 0, "exp": 60, "grants": {}}
     response = decode(reader, signed(claims))
     page = text(response)
-    assert "Signature does not hold" in page
+    assert "Signature not valid" in page
     assert re.search(r"Expires Dec\. 31, 1969, 18:01:00 \(\d+ years.* ago\)", page)
     for code in (20104, 20107, 20106):
         assert f'href="https://www.twilio.com/docs/api/errors/{code}"' in response.content.decode()

@@ -75,7 +75,7 @@ def test_all_of_an_issued_token_is_shown(
     )
     assert lines[2:] == [
         f"API key    Key ({sid('SK')})",
-        "Signature  holds",
+        "Signature  valid",
         "Audit      issued to anna",
         "Twilio     no problem found",
     ]
@@ -110,7 +110,7 @@ def test_a_broken_signature_and_missing_times_are_shown(
 ) -> None:
     output = run(token(secret, exp=None, iat="now")[:-8] + "AAAAAAAA")
     assert "\nIssued     not said\nExpires    not said\n" in output
-    assert "\nSignature  does not hold\n" in output
+    assert "\nSignature  not valid\n" in output
     assert re.findall(r"Error      (\d+):", output) == ["20107", "20101", "20104"]
 
 
@@ -126,14 +126,14 @@ def test_a_token_is_read_from_standard_input(
 ) -> None:
     type_in(frame % token(secret).encode())
     output = run(*arguments)
-    assert "Signature  holds\n" in output
+    assert "Signature  valid\n" in output
     assert "Twilio     no problem found\n" in output
 
 
 def test_the_words_of_a_header_need_no_quotation_marks(
     run: Callable[..., str], api_key: APIKey, secret: str
 ) -> None:
-    assert "Signature  holds\n" in run("Authorization:", "Bearer", token(secret))
+    assert "Signature  valid\n" in run("Authorization:", "Bearer", token(secret))
 
 
 def test_who_types_it_in_is_told_how(
@@ -146,7 +146,7 @@ def test_who_types_it_in_is_told_how(
     call_command("twilio_decode")
     output = capsys.readouterr()
     assert output.err == "Paste the token, press Enter, then Ctrl-D.\n"
-    assert "Signature  holds\n" in output.out
+    assert "Signature  valid\n" in output.out
 
 
 TOO_LONG = "20101: This is far longer than any Access Token."

@@ -480,7 +480,9 @@ def test_no_algorithm_is_a_problem(api_key: APIKey) -> None:
     assert (codes(decoded), decoded.signature_holds) == ([20102, 20107], False)
 
 
-BROKEN = Problem(20107, "The signature does not hold: another secret made it, or it was changed.")
+BROKEN = Problem(
+    20107, "The signature is not valid: another secret made it, or the token was changed."
+)
 
 
 def test_another_secret_is_a_problem(api_key: APIKey) -> None:

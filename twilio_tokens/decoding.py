@@ -104,7 +104,8 @@ def _problems(
     yield from _issuer_problems(claims, key)
     if signature_holds is False:
         yield Problem(
-            20107, _("The signature does not hold: another secret made it, or it was changed.")
+            20107,
+            _("The signature is not valid: another secret made it, or the token was changed."),
         )
     yield from _time_problems(claims)
     grants = claims.get("grants")

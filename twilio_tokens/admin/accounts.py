@@ -27,17 +27,11 @@ class AccountAdmin(ProtectedByAudit):
     def import_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return import_view(self, request, object_id)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        # Saved as new, the page is that of no account yet.
-        may_import = bool(importable(self, request)) and "_saveasnew" not in request.POST
-        context = {**(extra_context or {}), "may_import": may_import}
-        return super().change_view(request, object_id, form_url, context)
+        context["may_import"] = context.get("original") and importable(self, request)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Account | None = None

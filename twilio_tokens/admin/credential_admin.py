@@ -116,7 +116,7 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if are_usable_ids(self.model, selected):
             return super().response_action(request, *args, **kwargs)
-        message = gettext("What was selected is not there. Select it again.")
+        message = gettext("What you selected is no longer there. Select again.")
         self.message_user(request, message, messages.WARNING)
         return None
 
@@ -205,7 +205,7 @@ class CheckedAdmin(CredentialAdmin):
             self.message_user(request, f"{row}: {finding.message}", LEVELS[finding.outcome])
             if finding.outcome == Outcome.UNREACHABLE:
                 # Each of the others could take as long to fail.
-                message = gettext("The rows after it were not checked.")
+                message = gettext("The remaining rows were not checked.")
                 self.message_user(request, message, messages.WARNING)
                 break
         if confirmed:

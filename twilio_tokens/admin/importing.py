@@ -140,7 +140,9 @@ def _store_ticked(
             for form in chosen:
                 _store(model_admin, request, form)
     except IntegrityError:
-        message = _("Nothing was stored: somebody took one of these names just now. Try again.")
+        message = _(
+            "Nothing was stored: someone else has just taken one of these names. Try again."
+        )
         model_admin.message_user(request, message, messages.ERROR)
     except DataError:
         message = _("Nothing was stored: the database cannot hold one of the names at Twilio.")
@@ -161,7 +163,7 @@ def _outcome(stored: int, before: int, gone: int) -> Iterator[tuple[int, str]]:
         text = ngettext("%(count)d was stored.", "%(count)d were stored.", stored)
         yield messages.SUCCESS, text % {"count": stored}
     if before:
-        text = ngettext("%(count)d was stored before.", "%(count)d were stored before.", before)
+        text = ngettext("%(count)d was already stored.", "%(count)d were already stored.", before)
         yield messages.INFO, text % {"count": before}
     if gone:
         text = ngettext(

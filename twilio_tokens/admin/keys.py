@@ -139,32 +139,23 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {**default_account(), **super().get_changeform_initial_data(request)}
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        key = self.get_object(request, unquote(object_id))
-        context = {}
+        key = context.get("original")
         if key is not None and key.is_active and may_replace(self, request, key):
             context["replace_url"] = self.address("replace", key.pk)
-        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         # Inlines, actions and saving as new, which a site's own class may have, are Django's.
         if SAVES & request.POST.keys() and not self.inlines:
             key = None if object_id is None else self.get_object(request, unquote(object_id))
             if object_id is None or key is not None:
-                return save_view(self, request, key, extra_context or {})
-        return super().changeform_view(request, object_id, form_url, extra_context)
+                return save_view(self, request, key)
+        return super().changeform_view(request, object_id, *args, **kwargs)
 
     def save_model(
         self, request: HttpRequest, obj: APIKey, form: ModelForm[APIKey], change: bool

@@ -24,10 +24,7 @@ SAVES = {"_save", "_continue", "_addanother"}
 
 
 def save_view(
-    model_admin: CredentialAdmin,
-    request: HttpRequest,
-    key: APIKey | None,
-    extra_context: Mapping[str, object],
+    model_admin: CredentialAdmin, request: HttpRequest, key: APIKey | None
 ) -> HttpResponse:
     """What is posted to the page of ``key``, or to the one that adds a key."""
     is_new = key is None
@@ -46,7 +43,6 @@ def save_view(
         "is_popup": IS_POPUP_VAR in request.POST,
         "to_field": request.POST.get(TO_FIELD_VAR),
         "preserved_filters": model_admin.get_preserved_filters(request),
-        **extra_context,
     }
     fieldsets = list(model_admin.get_fieldsets(request, key))
     return form_page(model_admin, request, form, fieldsets, context, key)
@@ -57,6 +53,7 @@ def is_stored(form: ModelForm[APIKey], store: Callable[[], bool]) -> bool:
     is_new = form.instance._state.adding
 
     def within_a_transaction() -> bool:
+        form.instance._state.adding = is_new  # also the second time, after the first was undone
         with transaction.atomic(using=router.db_for_write(APIKey)):
             return store()
 

@@ -71,7 +71,7 @@ class TestTokenForm(forms.Form):
     __test__ = False  # pytest takes it for a test
 
     username = forms.CharField(
-        help_text=_("The token obeys the rights of this user."),
+        help_text=_("This user's rights decide what the token grants."),
         widget=forms.TextInput(
             attrs={
                 "class": "vTextField",
@@ -138,7 +138,7 @@ class TestTokenForm(forms.Form):
             raise ValidationError(_("There is no such user."), code="does_not_exist")
         if len(users) > 1:
             message = _(
-                "Several users have this name, written in capitals or not. Write it as one of "
+                "Several users have this name, in different capitals. Write it exactly as one of "
                 "them does."
             )
             raise ValidationError(message, code="ambiguous")
@@ -172,7 +172,7 @@ class TestTokenForm(forms.Form):
         # The page must not fail where it could tell what is wrong with a setting.
         with suppress(SettingError):
             return gettext(
-                "Lifetime in seconds, at most %(max)d. Left out, the site's default for the "
+                "Lifetime in seconds, at most %(max)d. If left empty, the site's default for the "
                 "products."
             ) % {"max": settings.max_ttl}
         return ""

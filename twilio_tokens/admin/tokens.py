@@ -253,14 +253,14 @@ def _printable(text: str) -> str:
 def _signature(decoded: DecodedToken) -> SafeString:
     if decoded.signature_holds is None:
         why = (
-            gettext("The secret that could tell is not stored here.")
+            gettext("The secret needed to check it is not stored here.")
             if decoded.api_key is None
             else gettext("The stored secret cannot be read.")
         )
         return format_html("{} {}", badge("neutral", gettext("not checked")), why)
     if decoded.signature_holds:
-        return badge("good", gettext("holds"))
-    return badge("bad", gettext("does not hold"))
+        return badge("good", gettext("valid"))
+    return badge("bad", gettext("not valid"))
 
 
 def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:

@@ -17,8 +17,8 @@ from twilio_tokens.token_text import LONGEST_TOKEN
 
 STDIN = "-"
 SIGNATURE = {
-    True: "holds",
-    False: "does not hold",
+    True: "valid",
+    False: "not valid",
     None: "cannot be checked: the secret of its API key is not at hand",
 }
 
