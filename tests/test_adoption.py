@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from tests.conftest import decoded, new_secret, sid
+from tests.issued import decoded
+from tests.rows import new_secret, sid
 from twilio_tokens.identity import decode_identity
 
 REPOSITORY = Path(__file__).resolve().parent.parent
