@@ -25,7 +25,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded
+from tests.issued import decoded
 from twilio_tokens.grants import registered
 from twilio_tokens.models import ChatService, TwiMLApp
 from twilio_tokens.urls import token_urls, urlpatterns
