@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
@@ -70,6 +71,36 @@ def assert_refused(response: Response, status: int, code: str, accept: str = JSO
 
 
 # Tokens
+
+
+LONG_ROOM, LONG_PARAMS = "🎉" * 128, {"k": "🎉" * 85}
+
+
+@pytest.mark.usefixtures("_site")
+@pytest.mark.parametrize("form", [False, True])
+def test_emoji_count_as_what_they_are_and_stand_in_the_token_as_utf_8(
+    api: APIClient, secret: str, form: bool
+) -> None:
+    for page, body, granted in (
+        ("video/", {"room": LONG_ROOM}, {"room": LONG_ROOM}),
+        ("voice/", {"params": LONG_PARAMS}, {"params": LONG_PARAMS}),
+    ):
+        if form:
+            sent = {k: v if isinstance(v, str) else json.dumps(v) for k, v in body.items()}
+            response = api.post(f"/twilio/tokens/{page}", sent)
+        else:
+            response = post(api, page, body)
+        assert response.status_code == 201, response.data
+        token = response.data["token"]
+        payload = decoded(token, secret)["grants"][page[:-1]]
+        assert payload.get("outgoing", payload).items() >= granted.items()
+        part = token.split(".")[1]
+        assert "🎉".encode() in urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    too_much = {"params": {"k": "🎉" * 255}}
+    too_big = post(api, "voice/", too_much)
+    assert (too_big.status_code, too_big.data["code"]) == (400, "max_length")
+    too_long = post(api, "video/", {"room": LONG_ROOM + "a"})
+    assert (too_long.status_code, too_long.data["code"]) == (400, "max_length")
 
 
 @ACCEPTED

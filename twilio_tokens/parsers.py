@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from django.conf import settings as django_settings
@@ -15,7 +15,13 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import RawPostDataException
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import (
+    BaseParser,
+    DataAndFiles,
+    FormParser,
+    JSONParser,
+    MultiPartParser,
+)
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request, is_form_media_type
 
@@ -90,7 +96,7 @@ def _longest() -> int:
     return LARGEST_BODY if of_the_site is None else min(LARGEST_BODY, int(of_the_site))
 
 
-def _read_up_to(most: int, stream: Any) -> bytes:
+def _read_up_to(most: int, stream: IO[bytes]) -> bytes:
     """Some servers hand out a body piece by piece."""
     body = b""
     while len(body) < most and (piece := stream.read(most - len(body))):
@@ -103,7 +109,13 @@ class CarefulParser(BaseParser):
 
     parser_class: ClassVar[type[BaseParser]]
 
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Mapping[Any, Any] | DataAndFiles[Any, Any]:
+        assert parser_context is not None
         params = parser_context["request"].content_params
         body = stream.read()
         if not _is_utf_8(params.get("charset", "utf-8")):
@@ -126,7 +138,7 @@ class CarefulParser(BaseParser):
     def _text_of(self, body: bytes) -> bytes:
         return body
 
-    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+    def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
         """Whether nothing of the body was left out."""
         return bool(parsed)
 
@@ -143,7 +155,7 @@ class TokenJSONParser(CarefulParser):
     media_type = JSONParser.media_type
     renderer_class = JSONRenderer  # of the browsable API's form for raw data
 
-    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+    def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
         """Of two values with one name Python keeps the last, which may grant more."""
         json.loads(body, object_pairs_hook=_refuse_doubles)
         return True
@@ -171,9 +183,10 @@ class TokenMultiPartParser(CarefulParser):
             raise ParseError(_("The request body has too many fields."))
         return body
 
-    def _is_whole(self, parsed: Any, body: bytes, params: Mapping[str, str]) -> bool:
+    def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
         """Django drops parts without a name, and takes what is cut off for the last one."""
         delimiter = b"--" + params["boundary"].encode()
+        assert isinstance(parsed, DataAndFiles)
         values = [each for part in (parsed.data, parsed.files) for _, each in part.lists()]
         text = body.strip()
         return (

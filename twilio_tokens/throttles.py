@@ -14,6 +14,7 @@ from django.core.cache.backends.filebased import FileBasedCache
 from django.core.files import locks
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
 
 from .conf import settings
 from .exceptions import ThrottleUnavailable, TwilioTokensError
@@ -55,7 +56,7 @@ class TokenRateThrottle(SimpleRateThrottle):
     def get_rate(self) -> str | None:
         return settings.throttle_rate
 
-    def get_cache_key(self, request: Request, view: Any) -> str | None:
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
         handler = getattr(view, getattr(view, "action", None) or str(request.method).lower(), None)
         if request.method == "OPTIONS" or getattr(handler, "issues_nothing", False):
             return None
@@ -64,7 +65,7 @@ class TokenRateThrottle(SimpleRateThrottle):
         ident = sha256(user.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
-    def allow_request(self, request: Request, view: Any) -> bool:
+    def allow_request(self, request: Request, view: APIView) -> bool:
         key = None if self.rate is None else self.get_cache_key(request, view)
         if key is None:
             return True

@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -188,7 +188,7 @@ class TokenViewSet(ViewSet):
     # Every request and every answer passes here.
 
     @classmethod
-    def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:
+    def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:  # noqa: ANN401 - theirs
         """No error report shows the token, not even of an answer that fails to be rendered.
         And no transaction of the request takes back the record of a token that was issued."""
         return hide_tokens(super().as_view(actions, **initkwargs))
@@ -201,7 +201,7 @@ class TokenViewSet(ViewSet):
     def renderer_classes(cls) -> Sequence[type[BaseRenderer]]:
         return renderer_classes(tuple(api_settings.DEFAULT_RENDERER_CLASSES))
 
-    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> TokenRequest:
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> TokenRequest:
         made = super().initialize_request(request, *args, **kwargs)
         return TokenRequest(
             request,
@@ -236,7 +236,7 @@ class TokenViewSet(ViewSet):
     def get_exception_handler(self) -> Callable[..., Response | None]:
         return error_answer
 
-    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
         request, response, *_rest = args  # keywords of the site's URL may have these names, too
         return super().finalize_response(request, response)
 
