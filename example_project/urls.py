@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.authtoken.views import obtain_auth_token
+from rest_framework.authtoken.views import ObtainAuthToken
 
 from .views import HomeView, SDKView
 
@@ -20,7 +20,7 @@ urlpatterns = [
     path("twilio/", include("twilio_tokens.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/", SpectacularSwaggerSplitView.as_view(), name="api"),
-    path("api-token/", obtain_auth_token, name="api-token"),
+    path("api-token/", ObtainAuthToken.as_view(schema=None), name="api-token"),
     # Under this namespace the browsable API looks for its “Log in” and “Log out”.
     path("accounts/", include((accounts, "rest_framework"))),
     path("admin/", admin.site.urls),

@@ -1,29 +1,20 @@
-"""What most tests start from: a key ring, an account that can sign, and a user.
-
-SIDs are built, never written out: secret scanners know their shape. Secrets are made at run
-time, so that finding one anywhere proves a leak.
-"""
+"""What most tests start from: a key ring, an account that can sign, and a user."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import string
-import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache as django_cache
-from django.db import DatabaseError, connection, models
+from django.db import models
 from django.db.models.signals import pre_save
 from rest_framework.test import APIClient
 
 from twilio_tokens.credentials import cache as credential_cache
-from twilio_tokens.crypto import Sealed, generate_key
+from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import (
     Account,
     APIKey,
@@ -36,51 +27,9 @@ from twilio_tokens.models import (
 )
 
 from . import twilio_server
+from .rows import PREFIXES, new_secret, sid
 from .twilio_server import TwilioServer
-
-
-def sid(prefix: str, digit: str = "0") -> str:
-    return prefix + digit * 32
-
-
-def new_secret() -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
-
-
-def decoded(token: str, secret: str) -> dict[str, Any]:
-    """The claims of a token, its signature checked with the secret that the test typed in."""
-    return jwt.decode(token, secret, algorithms=["HS256"])
-
-
-def error_report(error: BaseException, *, of: str = "") -> str:
-    """What a report of ``error`` can show: the messages and the variables of every frame that it
-    and its causes passed; ``of`` leaves only the frames of files with that in their path.
-
-    The frames of the tests hold what was typed in, and are left out.
-    """
-    shown, chain, tests = [], [error], str(Path(__file__).parent)
-    for each in chain:
-        shown += [str(each), repr(each), repr(vars(each))]
-        for frame, _ in traceback.walk_tb(each.__traceback__):
-            path = frame.f_code.co_filename
-            if of in path and not path.startswith(tests):
-                shown += map(_shown, frame.f_locals.values())
-        chain += {each.__cause__, each.__context__} - {None, *chain}
-    return "\n".join(shown)
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 - such a variable is not shown
-        return repr(error)
-
-
-def disconnect() -> None:
-    """Close this thread's connection, also one to a database in memory, which Django keeps open."""
-    connection.close()
-    if connection.connection is not None:
-        connection.connection.close()
+from .unavailable import UNAVAILABLE, fail_to_write
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -186,16 +135,6 @@ def api(user: User) -> APIClient:
     return client
 
 
-PREFIXES = {
-    Account: "AC",
-    ChatService: "IS",
-    TwiMLApp: "AP",
-    PushCredential: "CR",
-    SyncService: "IS",
-    Workspace: "WS",
-}
-
-
 @pytest.fixture
 def make(db: None) -> Callable[..., Any]:
     """Save a row; its SID and name are made from ``digit``."""
@@ -211,122 +150,6 @@ def make(db: None) -> Callable[..., Any]:
     return save
 
 
-class NoReplica:
-    """A router with a replica that lags so far behind that asking it fails."""
-
-    def db_for_read(self, model: Any, **hints: Any) -> str:
-        return "replica"
-
-    def db_for_write(self, model: Any, **hints: Any) -> str:
-        return "default"
-
-    def allow_relation(self, *args: Any, **hints: Any) -> bool:
-        return True
-
-
-# Why a site cannot issue at all
-
-
-def no_account(settings: Any) -> None:
-    Account.objects.all().delete()
-
-
-def no_default_account(settings: Any) -> None:
-    Account.objects.update(is_default=False)
-
-
-def no_account_of_the_tenant(settings: Any) -> None:
-    settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
-
-
-def no_default_service(settings: Any) -> None:
-    ChatService.objects.update(is_default=False)
-
-
-def no_key(settings: Any) -> None:
-    APIKey.objects.all().delete()
-
-
-def only_inactive_keys(settings: Any) -> None:
-    APIKey.objects.update(is_active=False)
-
-
-def newest_key_not_us1(settings: Any) -> None:
-    """The database has to be talked out of its constraint."""
-    allow, forbid = {
-        "sqlite": ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints = OFF"),
-        "mysql": ("SET check_constraint_checks = OFF", "SET check_constraint_checks = ON"),
-        "postgresql": (
-            "SET CONSTRAINTS ALL IMMEDIATE; "
-            "ALTER TABLE twilio_tokens_apikey DROP CONSTRAINT twilio_tokens_apikey_region",
-            "",  # the test's transaction is rolled back
-        ),
-    }[connection.vendor]
-    with connection.cursor() as cursor:
-        cursor.execute(allow)
-        add_key(Account.objects.get(), region="ie1")
-        if forbid:
-            cursor.execute(forbid)
-
-
-def unusable_setting(settings: Any) -> None:
-    settings.TWILIO_TOKENS_MAX_TTL = "1h"
-
-
-def no_key_ring(settings: Any) -> None:
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
-
-
-def malformed_key_ring(settings: Any) -> None:
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = ["short"]
-
-
-def other_key_ring(settings: Any) -> None:
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
-
-
-def damaged_secret(settings: Any) -> None:
-    APIKey.objects.update(secret=Sealed(APIKey.objects.get().secret.text[:-2] + "!!"))
-
-
-def secret_of_another_row(settings: Any) -> None:
-    other = add_key(Account.objects.get(), is_active=False)
-    APIKey.objects.filter(is_active=True).update(secret=other.secret)
-
-
-def audit_not_writable(settings: Any) -> None:
-    pre_save.connect(_fail_to_write, sender=IssuedToken)
-
-
-def _fail_to_write(**kwargs: Any) -> None:
-    raise DatabaseError("disk full")
-
-
-def add_key(account: Account, **fields: Any) -> APIKey:
-    """A key of the account, newer than those it has."""
-    digit = f"{APIKey.objects.count():x}"
-    values = {"name": "Key", "sid": sid("SK", digit), "region": "us1", "secret": new_secret()}
-    return APIKey.objects.create(account=account, **values | fields)
-
-
-UNAVAILABLE = {
-    no_account: "not_configured",
-    no_default_account: "not_configured",
-    no_account_of_the_tenant: "not_configured",
-    no_default_service: "not_configured",
-    no_key: "not_configured",
-    only_inactive_keys: "not_configured",
-    newest_key_not_us1: "not_configured",
-    unusable_setting: "not_configured",
-    no_key_ring: "secret_unavailable",
-    malformed_key_ring: "secret_unavailable",
-    other_key_ring: "secret_unavailable",
-    damaged_secret: "secret_unavailable",
-    secret_of_another_row: "secret_unavailable",
-    audit_not_writable: "audit_unavailable",
-}
-
-
 @pytest.fixture(params=UNAVAILABLE, ids=lambda make: make.__name__)
 def unavailable(
     request: pytest.FixtureRequest, settings: Any, api_key: APIKey, chat_service: ChatService
@@ -334,4 +157,4 @@ def unavailable(
     """A site that cannot issue the token for ``Chat()``, for each reason: the code of its error."""
     request.param(settings)
     yield UNAVAILABLE[request.param]
-    pre_save.disconnect(_fail_to_write, sender=IssuedToken)
+    pre_save.disconnect(fail_to_write, sender=IssuedToken)

@@ -18,7 +18,7 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 
 PREFIXES = {
     Account: "AC",

@@ -31,8 +31,9 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import decoded, new_secret, sid
 from .console import PREFIXES, errors, filled, url
+from .issued import decoded
+from .rows import new_secret, sid
 
 EDITABLE = pytest.mark.parametrize("model", PREFIXES)
 RESOURCES = [ChatService, TwiMLApp, SyncService, Workspace, PushCredential]

@@ -15,8 +15,9 @@ from django.test import Client
 
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential
 
-from .conftest import add_key, disconnect, new_secret, sid
 from .console import filled, url
+from .databases import disconnect
+from .rows import add_key, new_secret, sid
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -27,8 +27,9 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import disconnect, sid
 from .console import messages, permit, url
+from .databases import disconnect
+from .rows import sid
 from .twilio_server import TASKROUTER, Key, TwilioServer, running
 
 

@@ -22,7 +22,7 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, IssuedToken
 
-from .conftest import add_key, sid
+from .rows import add_key, sid
 
 
 def seen(key: APIKey) -> APIKey:

@@ -36,8 +36,9 @@ from twilio_tokens.models import (
 )
 from twilio_tokens.verification import verify_credentials
 
-from .conftest import add_key, decoded, new_secret, sid
 from .console import errors, filled, messages, permit, url
+from .issued import decoded
+from .rows import add_key, new_secret, sid
 from .twilio_server import Key, TwilioServer, running
 
 

@@ -21,8 +21,8 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, IssuedToken, Outcome
 
-from .conftest import add_key, sid
 from .issued import record, signed
+from .rows import add_key, sid
 
 NOON = datetime(2026, 3, 1, 12, 0, 7, tzinfo=timezone.utc)
 

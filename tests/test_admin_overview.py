@@ -25,8 +25,8 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import (
-    add_key,
+from .rows import add_key, sid
+from .unavailable import (
     damaged_secret,
     malformed_key_ring,
     newest_key_not_us1,
@@ -35,7 +35,6 @@ from .conftest import (
     only_inactive_keys,
     other_key_ring,
     secret_of_another_row,
-    sid,
     unusable_setting,
 )
 

@@ -33,8 +33,8 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import sid
 from .console import messages
+from .rows import sid
 from .site.models import Stage
 from .twilio_server import Key, running
 

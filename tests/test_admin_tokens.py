@@ -38,9 +38,9 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import add_key, decoded, new_secret, sid
 from .console import AUDIT_LIST, staff
-from .issued import record, signed
+from .issued import decoded, record, signed
+from .rows import add_key, new_secret, sid
 from .site.models import Stage
 
 TEST = "admin:twilio_tokens_issuedtoken_test"

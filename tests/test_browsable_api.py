@@ -13,7 +13,8 @@ from django.contrib.auth.models import Group, User
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded, sid
+from tests.issued import decoded
+from tests.rows import sid
 from tests.site.models import Stage
 from twilio_tokens.grants import registered
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp

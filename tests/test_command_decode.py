@@ -18,7 +18,7 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey
 
-from .conftest import sid
+from .rows import sid
 
 HEADER = {"cty": "twilio-fpa;v=1"}
 

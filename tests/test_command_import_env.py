@@ -32,7 +32,10 @@ from twilio_tokens.models import (
 )
 
 from . import twilio_server
-from .conftest import NoReplica, add_key, decoded, error_report, new_secret, sid
+from .databases import NoReplica
+from .issued import decoded
+from .reports import error_report
+from .rows import add_key, new_secret, sid
 from .twilio_server import Key, TwilioServer
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,8 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey
 
-from .conftest import decoded, new_secret, sid
+from .issued import decoded
+from .rows import new_secret, sid
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import decoded, sid
+from .issued import decoded
+from .rows import sid
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .conftest import NoReplica, add_key, new_secret, sid
+from .databases import NoReplica
+from .rows import add_key, new_secret, sid
 from .twilio_server import Key, TwilioServer
 
 

@@ -21,7 +21,7 @@ from twilio_tokens.management.commands import twilio_generate_key
 from twilio_tokens.models import APIKey, ChatService, Outcome
 from twilio_tokens.verification import Finding
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from tests.conftest import add_key, disconnect, new_secret, sid
+from tests.databases import disconnect
+from tests.rows import add_key, new_secret, sid
 from tests.site.grants import Live
 from tests.site.models import (
     BilledKey,

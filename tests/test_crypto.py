@@ -22,7 +22,8 @@ from twilio_tokens.crypto import (
 )
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
 
-from .conftest import error_report, new_secret, sid
+from .reports import error_report
+from .rows import new_secret, sid
 
 ROW = uuid4()
 SID = sid("SK")

@@ -17,7 +17,8 @@ from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
 
-from .conftest import add_key, error_report, new_secret, sid
+from .reports import error_report
+from .rows import add_key, new_secret, sid
 
 HEADER = {"cty": "twilio-fpa;v=1"}
 ABSENT = object()

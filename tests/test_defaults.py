@@ -18,7 +18,8 @@ from tests.site.models import BilledService
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.models import Account, ChatService, PushCredential
 
-from .conftest import PREFIXES, disconnect, sid
+from .databases import disconnect
+from .rows import PREFIXES, sid
 
 # The others are restricted as Chat services are.
 RESOURCES = [ChatService, PushCredential]

@@ -30,7 +30,7 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 
 #: All signs that a secret may have, among them those that repr() and HTML escape.
 SIGNS = "".join(map(chr, range(ord("!"), ord("~") + 1)))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import decoded, new_secret, sid
+from .issued import decoded
+from .rows import new_secret, sid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TWILIO = re.compile(

@@ -33,7 +33,8 @@ from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
 from twilio_tokens.fields import NameField, SealedField, SealedInput, SIDField, SlugNameField
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken
 
-from .conftest import error_report, new_secret, sid
+from .reports import error_report
+from .rows import new_secret, sid
 
 
 class KeyForm(forms.ModelForm):

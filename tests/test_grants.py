@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from twilio.jwt.access_token.grants import VideoGrant
 
-from tests.conftest import sid
+from tests.rows import sid
 from twilio_tokens import grants
 from twilio_tokens.exceptions import InvalidGrant
 from twilio_tokens.grants import (

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded, sid
+from tests.issued import decoded
+from tests.rows import sid
 from twilio_tokens.models import Account, APIKey, ChatService, PushCredential, TwiMLApp
 
 DEFAULTS = {("apn", False): "1", ("apn", True): "2", ("fcm", False): "3"}

@@ -10,7 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded, sid
+from tests.issued import decoded
+from tests.rows import sid
 from twilio_tokens.grants import TaskRouter, WorkerGrant
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, IssuedToken, Workspace

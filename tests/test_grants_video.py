@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded
+from tests.issued import decoded
 from twilio_tokens.exceptions import PermissionDenied
 from twilio_tokens.grants import Chat, Video
 from twilio_tokens.issuing import issue_access_token

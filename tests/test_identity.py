@@ -18,7 +18,7 @@ from twilio_tokens.identity import (
     users_named,
 )
 
-from .conftest import NoReplica
+from .databases import NoReplica
 
 
 def identify(settings: Any, identity: Any, *products: str) -> str:

@@ -21,7 +21,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import VideoGrant
 
-from tests.conftest import add_key, decoded, error_report, new_secret, sid
+from tests.issued import decoded
+from tests.reports import error_report
+from tests.rows import add_key, new_secret, sid
 from twilio_tokens.exceptions import (
     AccountMismatch,
     DoesNotExist,

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from .conftest import sid
+from .rows import sid
 
 
 @pytest.mark.django_db

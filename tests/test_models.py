@@ -25,7 +25,7 @@ from twilio_tokens.models import (
     resource_kinds,
 )
 
-from .conftest import PREFIXES, new_secret, sid
+from .rows import PREFIXES, new_secret, sid
 
 RESOURCES = [ChatService, TwiMLApp]
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from tests.conftest import add_key
+from tests.rows import add_key
 from twilio_tokens.models import Account, ChatService
 from twilio_tokens.offers import MOST_TRIED, offers
 

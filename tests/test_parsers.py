@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.test import APIClient
 from rest_framework.versioning import AcceptHeaderVersioning, NamespaceVersioning
 
-from tests.conftest import decoded
+from tests.issued import decoded
 from twilio_tokens.models import IssuedToken
 from twilio_tokens.parsers import LARGEST_BODY
 from twilio_tokens.urls import token_urls

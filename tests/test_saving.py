@@ -16,7 +16,7 @@ from tests.site.models import BilledKey, OwnKey
 from twilio_tokens.crypto import generate_key, load_key_ring, unseal
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 
 committing = pytest.mark.django_db(transaction=True)
 

@@ -24,7 +24,8 @@ from twilio_tokens.credentials import cache as credential_cache
 from twilio_tokens.crypto import Sealed
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 
-from .conftest import decoded, new_secret, sid
+from .issued import decoded
+from .rows import new_secret, sid
 
 # The credentials cache remembers only what no open transaction has changed.
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from .conftest import sid
+from .rows import sid
 from .servers.site import SERVERS, Site
 
 VIDEO, VOICE = "/twilio/tokens/video/", "/twilio/tokens/voice/"

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from twilio_tokens import sids
 from twilio_tokens.sids import KINDS, SIDKind, holds_secret, is_shown, secret_problem
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 
 AUTH_TOKEN = "0123456789abcdef" * 2
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.prefix)

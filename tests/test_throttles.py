@@ -30,7 +30,7 @@ from twilio_tokens.throttles import TokenRateThrottle
 from twilio_tokens.urls import token_urls
 from twilio_tokens.views import TokenViewSet
 
-from .conftest import disconnect
+from .databases import disconnect
 
 VIDEO, CHAT, ALL = "/twilio/tokens/video/", "/twilio/tokens/chat/", "/twilio/tokens/"
 

@@ -10,7 +10,7 @@ from twilio_tokens import twilio_api
 from twilio_tokens.exceptions import ListingFailed
 from twilio_tokens.twilio_api import Answer, Requests, one_app
 
-from .conftest import new_secret, sid
+from .rows import new_secret, sid
 from .twilio_server import API, CONVERSATIONS, HttpClient, Key, TwilioServer
 
 HTML = "<!doctype html><title>Welcome to the Café WLAN</title>"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tests.conftest import new_secret, sid
+from tests.rows import new_secret, sid
 from twilio_tokens.grants import Chat, Grant, Sync, TaskRouter, Video, Voice, WorkerGrant
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, SyncService, Workspace

@@ -34,7 +34,8 @@ from twilio_tokens.verification import (
     verify_resource,
 )
 
-from .conftest import add_key, error_report, new_secret, sid
+from .reports import error_report
+from .rows import add_key, new_secret, sid
 from .twilio_server import (
     API,
     AU1,

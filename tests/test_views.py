@@ -22,7 +22,8 @@ from rest_framework.authtoken.models import Token
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
-from tests.conftest import decoded, sid
+from tests.issued import decoded
+from tests.rows import sid
 from twilio_tokens import exceptions
 from twilio_tokens.credentials import cache as credential_cache
 from twilio_tokens.grants import registered

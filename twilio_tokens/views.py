@@ -22,6 +22,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.schemas.inspectors import DefaultSchema, ViewInspector
+from rest_framework.schemas.openapi import AutoSchema
 from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.settings import api_settings
 from rest_framework.viewsets import ViewSet
@@ -51,6 +53,20 @@ class TokenMetadata(SimpleMetadata):
         return super().get_serializer_info(serializer)
 
 
+class NamedSchema(DefaultSchema):
+    """The site's own way to describe a view; REST framework's goes by the names of classes, which
+    all products share."""
+
+    def __get__(self, instance: TokenViewSet | None, owner: type[TokenViewSet]) -> ViewInspector:
+        schema = super().__get__(instance, owner)
+        if instance is not None and isinstance(schema, AutoSchema):
+            grant = registered().get(instance.product or "")
+            kind = "Offer" if instance.action == "list" else "Request"
+            name = f"{grant.__name__ if grant else 'Access'}Token{kind}"
+            schema.component_name = schema.operation_id_base = name
+        return schema
+
+
 class TokenViewSet(ViewSet):
     """Issues Twilio Access Tokens to the signed-in user.
 
@@ -63,6 +79,7 @@ class TokenViewSet(ViewSet):
     # What is read and written does not depend on the defaults of the site's own API.
     content_negotiation_class = DefaultContentNegotiation
     metadata_class = TokenMetadata
+    schema = NamedSchema()
     versioning_class = None
 
     #: The product of the page; None for the page of all products.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.core.signals import request_finished, request_started
@@ -21,14 +19,13 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.conftest import sid
+from tests.rows import sid
 from twilio_tokens.models import APIKey
 
 from . import chromium, twilio_sockets
-from .twilio_sockets import Arrival, Sockets, Twilio
+from .pages import PATIENCE, SignedIn
+from .twilio_sockets import Sockets, Twilio
 
-#: Milliseconds. The SDKs wait up to some seconds between their tries.
-PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
 
 OPTIONS = [
@@ -112,48 +109,6 @@ def twilio(sockets: Sockets, site: str, api_key: APIKey, secret: str) -> Twilio:
     twilio = Twilio(account=sid("AC"), key=sid("SK"), secret=secret)
     sockets.use(twilio)
     return twilio
-
-
-def token_for(
-    twilio: Twilio,
-    grants: dict[str, Any],
-    *,
-    identity: str = "anna",
-    ttl: int = 3600,
-    secret: str = "",
-) -> str:
-    """A token as this Twilio takes it, made without the app; ``ttl`` may be negative."""
-    now = int(time.time())
-    claims = {
-        "iss": twilio.key,
-        "sub": twilio.account,
-        "iat": min(now, now + ttl),
-        "exp": now + ttl,
-        "jti": secrets.token_hex(16),
-        "grants": {"identity": identity, **grants},
-    }
-    return jwt.encode(claims, secret or twilio.secret, headers=twilio_sockets.HEADER)
-
-
-def until(page: Page, condition: Callable[[], Any]) -> None:
-    """By the test's own clock: the page's may stand still."""
-    for _ in range(200):
-        if condition():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("It did not come about.")
-
-
-def wait_past_expiry(page: Page, arrival: Arrival) -> None:
-    page.wait_for_timeout(max(0, 1000 * (arrival.expires_in + 1.5)))
-
-
-def expect_status(page: Page, text: str, patience: int = PATIENCE) -> None:
-    """Of one of the example's pages with an SDK."""
-    expect(page.locator("#status")).to_have_text(text, timeout=patience)
-
-
-SignedIn = Callable[[str], BrowserContext]
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import new_secret, sid
+from tests.rows import new_secret, sid
 from twilio_tokens.models import APIKey, ChatService
 
 from .chat_conversations import add_conversation
-from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
+from .pages import PATIENCE, SignedIn, expect_status, wait_past_expiry
 from .site_answers import hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 

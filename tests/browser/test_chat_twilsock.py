@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Error, Page
 
-from tests.conftest import sid
+from tests.rows import sid
 
 from .chat_conversations import add_conversation
-from .conftest import SignedIn, token_for
+from .pages import SignedIn, token_for
 from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/@twilio/conversations/twilio-conversations.min.js"

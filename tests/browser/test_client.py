@@ -16,10 +16,10 @@ from django.test import Client
 from playwright.sync_api import Browser, Error, Page, Route
 from rest_framework.authtoken.models import Token
 
-from tests.conftest import decoded
+from tests.issued import decoded
 from twilio_tokens.models import APIKey, IssuedToken
 
-from .conftest import SignedIn, until
+from .pages import SignedIn, until
 
 pytestmark = pytest.mark.usefixtures("api_key")
 

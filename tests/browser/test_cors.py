@@ -14,10 +14,10 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, Request
 from rest_framework.authtoken.models import Token
 
-from tests.conftest import decoded
+from tests.issued import decoded
 from twilio_tokens.models import IssuedToken
 
-from .conftest import SignedIn
+from .pages import SignedIn
 
 pytestmark = pytest.mark.usefixtures("api_key")
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.conftest import new_secret, sid
+from tests.rows import new_secret, sid
 from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
-from .conftest import PATIENCE, SignedIn, expect_status, wait_past_expiry
+from .pages import PATIENCE, SignedIn, expect_status, wait_past_expiry
 from .site_answers import down_for_two_requests, hold_back, tamper, without_schedule
 from .twilio_sockets import Sockets, Twilio
 

@@ -14,7 +14,7 @@ from rest_framework.authtoken.models import Token
 from twilio_tokens.models import APIKey, IssuedToken
 
 from .chat_conversations import add_conversation
-from .conftest import until, wait_past_expiry
+from .pages import until, wait_past_expiry
 from .twilio_sockets import Sockets, Twilio
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()

@@ -11,13 +11,14 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 
 from tests import twilio_server
-from tests.conftest import decoded, new_secret, sid
+from tests.issued import decoded
+from tests.rows import new_secret, sid
 from tests.twilio_server import Key
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, IssuedToken, Outcome
 
-from .conftest import SignedIn
+from .pages import SignedIn
 
 
 @pytest.fixture(autouse=True)

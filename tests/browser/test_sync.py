@@ -7,10 +7,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Page
 
-from tests.conftest import sid
+from tests.rows import sid
 from twilio_tokens.models import APIKey, SyncService
 
-from .conftest import wait_past_expiry
+from .pages import wait_past_expiry
 from .site_answers import without_schedule
 from .twilio_sockets import Twilio
 

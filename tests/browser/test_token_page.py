@@ -10,11 +10,12 @@ from django.contrib.auth.models import Group
 from playwright.sync_api import Page, Route, expect
 
 from example_project import demo_credentials
-from tests.conftest import decoded, sid
+from tests.issued import decoded
+from tests.rows import sid
 from twilio_tokens.grants import WorkerGrant
 from twilio_tokens.models import Account, ChatService, IssuedToken, SyncService, Workspace
 
-from .conftest import SignedIn
+from .pages import SignedIn
 from .twilio_sockets import Sockets, Twilio
 
 ALL = pytest.mark.usefixtures("api_key", "chat_service", "twiml_app")

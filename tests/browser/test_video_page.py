@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.conftest import new_secret, sid
+from tests.rows import new_secret, sid
 from twilio_tokens.models import IssuedToken
 
-from .conftest import SignedIn, expect_status, wait_past_expiry
+from .pages import SignedIn, expect_status, wait_past_expiry
 from .site_answers import change, down_for_two_requests, hold_back, tamper, throttled_for
 from .twilio_sockets import Sockets, Twilio
 

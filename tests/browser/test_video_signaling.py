@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from . import video_signaling
-from .conftest import SignedIn, token_for
+from .pages import SignedIn, token_for
 from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/twilio-video/twilio-video.min.js"

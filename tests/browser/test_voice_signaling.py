@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.conftest import new_secret, sid
+from tests.rows import new_secret, sid
 
 from . import voice_signaling
-from .conftest import PATIENCE, SignedIn, token_for
+from .pages import PATIENCE, SignedIn, token_for
 from .twilio_sockets import Sockets, Twilio
 
 SDK = "/static/@twilio/voice-sdk/twilio.min.js"

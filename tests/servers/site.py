@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import jwt
 
-from tests.conftest import new_secret
+from tests.rows import new_secret
 from twilio_tokens.crypto import generate_key
 
 APPLICATION = "tests.servers.applications"

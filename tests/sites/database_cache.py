@@ -10,4 +10,3 @@ CACHES = {
         "LOCATION": "site_cache",
     }
 }
-CONSOLE_AS_ELSEWHERE = True

@@ -16,7 +16,8 @@ from django.db import connections
 from django.test import Client
 from django.utils.module_loading import import_string
 
-from tests.conftest import decoded, new_secret, sid
+from tests.issued import decoded
+from tests.rows import new_secret, sid
 from tests.sites.caller import API, Caller
 from tests.sites.operator import ADMIN_SITES, Operator, new_user
 from tests.twilio_server import Key, TwilioServer, running
