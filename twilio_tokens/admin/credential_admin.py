@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -122,24 +123,18 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     # Two requests at once
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        def view() -> HttpResponse:
-            return super(CredentialAdmin, self).changelist_view(request, extra_context)
-
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        view = partial(super().changelist_view, request, *args, **kwargs)
         # An action of the site's own may do what should not be done twice.
         if "_save" in request.POST or request.POST.get("action") == "delete_selected":
             return again_if_outrun(view)
         return view()
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        view = super().changeform_view
-        return again_if_outrun(lambda: view(*args, **kwargs))
+        return again_if_outrun(partial(super().changeform_view, *args, **kwargs))
 
     def delete_view(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        view = super().delete_view
-        return again_if_outrun(lambda: view(*args, **kwargs))
+        return again_if_outrun(partial(super().delete_view, *args, **kwargs))
 
 
 def _name_only(field: str | list[str] | tuple[str, ...]) -> str | list[str] | tuple[str, ...]:
