@@ -250,6 +250,8 @@ def grants(**grants: Any) -> dict[str, Any]:
     return {"grants": {"identity": "anna", **grants}}
 
 
+WORKER = {"task_router": {"workspace_sid": sid("WS"), "worker_sid": sid("WK"), "role": "worker"}}
+
 NOW = int(time.time())
 DAY = 86_400
 PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
@@ -386,6 +388,11 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         grants(task_router={"workspace_sid": sid("WS"), "worker_sid": sid("WK"), "role": ["x"]}),
         [(20106, ROLE)],
     ),
+    "an identity of which TaskRouter knows no rule": (
+        {"grants": {"identity": "x" * 300, **WORKER}},
+        [],
+    ),
+    "no identity, which TaskRouter does not need": ({"grants": WORKER}, []),
     "no identity": (
         {"grants": {"video": {}, "voice": {}}},
         [

@@ -153,6 +153,16 @@ def test_these_are_legal(grant: Grant) -> None:
     grant.clean()
 
 
+@dataclass(frozen=True)
+class Seats(Grant):
+    product = "seats"
+
+    number: int | None = None
+
+    def to_twilio(self, user: Any, resources: Any) -> VideoGrant:
+        return VideoGrant()
+
+
 CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
 
 
@@ -182,6 +192,8 @@ CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
         (Voice(params=text_of_bytes(1025)), "params", "max_length"),
         (Voice(params={"k": "é" * 509}), "params", "max_length"),
         (Voice(params={"k": "😀" * 255}), "params", "max_length"),
+        (Seats(number="5"), "number", "invalid"),  # type: ignore[arg-type]
+        (Seats(number=True), "number", "invalid"),
         (Sync(service=5), "service", "invalid"),  # type: ignore[arg-type]
         (TaskRouter(workspace=["support"]), "workspace", "invalid"),  # type: ignore[arg-type]
         *(
@@ -207,6 +219,11 @@ def test_these_are_refused_with_the_field_and_a_code(grant: Grant, field: str, c
         grant.clean()
     error = refused.value
     assert (error.product, error.field, error.code) == (grant.product, field, code)
+
+
+def test_what_get_tells_of_a_product_is_declared() -> None:
+    for grant in grants.registered().values():
+        assert grant.offer().keys() == grant.offered.keys()
 
 
 def test_a_site_may_require_a_room(settings: Any) -> None:

@@ -23,10 +23,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from rest_framework.authtoken.models import Token
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.schemas.openapi import SchemaGenerator as OwnGenerator
 from rest_framework.test import APIClient
 
 from tests.issued import decoded
-from twilio_tokens.grants import registered
+from twilio_tokens.grants import fields_of, registered
 from twilio_tokens.models import ChatService, TwiMLApp
 from twilio_tokens.urls import token_urls, urlpatterns
 from twilio_tokens.views import TokenViewSet
@@ -146,6 +147,18 @@ def test_it_names_nothing_that_the_site_has(settings: Any, user: User) -> None:
         assert "/tokens/chat/" in text
         assert "war-room" not in text
         assert "red-telephone" not in text
+
+
+def test_rest_frameworks_own_generator_knows_the_fields_of_each_product(settings: Any) -> None:
+    own = "rest_framework.schemas.openapi.AutoSchema"
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_SCHEMA_CLASS": own}
+    schema = OwnGenerator(patterns=urlpatterns).get_schema(public=True)
+    for product, grant in registered().items():
+        body = schema["paths"][f"/tokens/{product}/"]["post"]["requestBody"]["content"]
+        name = f"{grant.__name__}TokenRequest"
+        assert body["application/json"]["schema"]["$ref"].endswith(f"/{name}")
+        fields = schema["components"]["schemas"][name]["properties"]
+        assert fields.keys() == {*(each.name for each in fields_of(grant)), "ttl"}
 
 
 # What is shipped

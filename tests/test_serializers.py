@@ -17,6 +17,7 @@ from twilio_tokens.grants import Chat, Grant, Video, Voice
 from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.serializers import (
     AccessTokenRequestSerializer,
+    AccessTokenSerializer,
     ProductTokenRequestSerializer,
     TokenRequestSerializer,
     token_answer,
@@ -245,9 +246,9 @@ def test_errors_of_several_products_stand_at_their_product(data: Any, expected: 
 def test_an_answer_has_times_in_iso_8601_utc(seconds: int, refresh_at: str) -> None:
     issued_at = datetime(2030, 1, 1, tzinfo=timezone.utc)
     expires_at = issued_at + timedelta(seconds=seconds)
-    answer = token_answer(
-        IssuedAccessToken("token", "jti", "anna", "AC", {"video": {}}, issued_at, expires_at)
-    )
+    issued = IssuedAccessToken("token", "jti", "anna", "AC", {"video": {}}, issued_at, expires_at)
+    answer = token_answer(issued)
+    assert list(AccessTokenSerializer(issued).data.items()) == list(answer.items())
     assert answer == {
         "token": "token",
         "jti": "jti",

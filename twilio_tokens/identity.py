@@ -28,14 +28,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] = ()) -> str:
     """The user's identity, legal for each of the grants. Raises ``IdentityNotAllowed``."""
     identity = answer_of("IDENTITY", settings.identity, user)
-    products = ", ".join(str(each.label) for each in grants) or _("Access Tokens")
     if not isinstance(identity, str) or not identity.strip():
         raise IdentityNotAllowed(
             _(
                 "This user has no identity: it is empty, and %(products)s need one. The setting "
                 "TWILIO_TOKENS_IDENTITY chooses where it comes from."
             )
-            % {"products": products}
+            % {"products": _names(grants)}
         )
     illegal = _UNPRINTABLE.search(identity)
     if illegal:
@@ -44,11 +43,15 @@ def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] =
                 "This user's identity is not allowed for %(products)s: it may not contain control "
                 "characters, but has %(character)s."
             )
-            % {"products": products, "character": shown(illegal[0])}
+            % {"products": _names(grants), "character": shown(illegal[0])}
         )
     for each in grants:
         each.identity_rule.check(identity, each.label)
     return identity
+
+
+def _names(grants: Sequence[Grant | type[Grant]]) -> str:
+    return ", ".join(str(each.label) for each in grants) or _("Access Tokens")
 
 
 def users_named(username: str) -> list[Any]:
