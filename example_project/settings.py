@@ -56,6 +56,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": ["'self'", "wss://*.twilio.com", "https://*.twilio.com"],
         # REST framework's browsable API has styles inside of its pages.
         "style-src": ["'self'", "'unsafe-inline'"],
+        # As are the icons in the pages of the API reference.
+        "img-src": ["'self'", "data:"],
         "media-src": ["'self'", "https://*.twilio.com", "blob:", "mediastream:"],
         "frame-ancestors": ["'none'"],
         "form-action": ["'self'"],

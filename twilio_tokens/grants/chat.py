@@ -41,7 +41,7 @@ class Chat(push.NotifiesMobileApps):
 
     service: str | None = field(
         default=None,
-        metadata={"label": _("Service"), "help_text": _("Left out, the default service.")},
+        metadata={"label": _("Service"), "help_text": _("If left out, the default service.")},
     )
     push_credential: str | None = push.push_credential()
     platform: str | None = push.platform()

@@ -35,7 +35,7 @@ class Sync(Grant):
 
     service: str | None = field(
         default=None,
-        metadata={"label": _("Service"), "help_text": _("Left out, the default service.")},
+        metadata={"label": _("Service"), "help_text": _("If left out, the default service.")},
     )
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> SyncGrant:

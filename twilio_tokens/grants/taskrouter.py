@@ -54,7 +54,7 @@ class TaskRouter(Grant):
 
     workspace: str | None = field(
         default=None,
-        metadata={"label": _("Workspace"), "help_text": _("Left out, the default workspace.")},
+        metadata={"label": _("Workspace"), "help_text": _("If left out, the default workspace.")},
     )
 
     @classmethod

@@ -44,7 +44,9 @@ class Video(Grant):
         metadata={
             "label": _("Room"),
             "max_length": ROOM_MAX_LENGTH,
-            "help_text": _("The room's unique name or SID. Left out, the token opens every room."),
+            "help_text": _(
+                "The room's unique name or SID. Without one, the token opens every room."
+            ),
         },
     )
 

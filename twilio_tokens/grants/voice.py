@@ -48,13 +48,13 @@ class Voice(push.NotifiesMobileApps):
 
     app: str | None = field(
         default=None,
-        metadata={"label": _("TwiML app"), "help_text": _("Left out, the default app.")},
+        metadata={"label": _("TwiML app"), "help_text": _("If left out, the default app.")},
     )
     incoming: bool | None = field(
         default=None,
         metadata={
             "label": _("Incoming calls"),
-            "help_text": _("Whether the user may be called. Left out, what the app allows."),
+            "help_text": _("Whether the user may be called. If left out, the app decides."),
         },
     )
     push_credential: str | None = push.push_credential()

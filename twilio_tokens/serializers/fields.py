@@ -109,7 +109,7 @@ class TTLField(IntegerField):
     def __init__(self) -> None:
         super().__init__(
             label=_("TTL"),
-            help_text=_("Lifetime in seconds. Left out, the site's default for the product."),
+            help_text=_("Lifetime in seconds. If left out, the site's default for the product."),
         )
 
     def bind(self, field_name: str, parent: serializers.BaseSerializer[Any]) -> None:
