@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from . import sids
@@ -70,7 +69,7 @@ def decode(token: str) -> DecodedToken:
 
 def _stored_key(claims: Mapping[str, Any]) -> APIKey | None:
     issuer = claims.get("iss")
-    if _sid_problem(sids.API_KEY, issuer):
+    if sids.API_KEY.problem(issuer):
         return None
     return APIKey.objects.select_related("account").filter(sid=issuer).first()
 
@@ -127,8 +126,8 @@ def _header_problems(header: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _issuer_problems(claims: Mapping[str, Any], key: APIKey | None) -> Iterator[Problem]:
-    issuer = _sid_problem(sids.API_KEY, claims.get("iss"))
-    subject = _sid_problem(sids.ACCOUNT, claims.get("sub"))
+    issuer = sids.API_KEY.problem(claims.get("iss"))
+    subject = sids.ACCOUNT.problem(claims.get("sub"))
     if issuer:
         yield Problem(20103, _("Its issuer (“iss”): %(problem)s") % {"problem": issuer})
     elif key is None:
@@ -195,14 +194,6 @@ def _identity_problems(grants: Mapping[str, Any]) -> Iterator[Problem]:
                 rule.check(identity, product.label)
             except IdentityNotAllowed as error:
                 yield Problem(rule.error_if_illegal, error.message)
-
-
-def _sid_problem(kind: sids.SIDKind, value: object) -> str | None:
-    try:
-        kind.validate(value if isinstance(value, str) else "")
-    except ValidationError as error:
-        return str(error.messages[0])
-    return None
 
 
 def _seconds(value: object) -> float | None:

@@ -38,6 +38,11 @@ class SIDKind:
         if problem is not None:
             raise ValidationError(problem, code="invalid")
 
+    def problem(self, value: object) -> str | None:
+        """What keeps ``value`` from being a SID of this kind, or None."""
+        problem = self._problem(value if isinstance(value, str) else "")
+        return None if problem is None else str(problem)
+
     def _problem(self, value: str) -> _StrOrPromise | None:
         rest = value[2:]
         if value.startswith(self.prefix):

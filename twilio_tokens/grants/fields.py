@@ -9,7 +9,6 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from django.core.exceptions import ValidationError
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -66,11 +65,7 @@ class PayloadField:
             choices = ", ".join(self.kind)
             message = _("this should be one of %(choices)s.") % {"choices": choices}
             return None if value in self.kind else str(message)
-        try:
-            self.kind.validate(value if isinstance(value, str) else "")
-        except ValidationError as error:
-            return str(error.messages[0])
-        return None
+        return self.kind.problem(value)
 
 
 @dataclass(frozen=True)

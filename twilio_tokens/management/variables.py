@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from twilio_tokens import sids
@@ -52,11 +51,7 @@ class Purpose:
         if self.kind is None:
             problem = sids.secret_problem(value)
             return None if problem is None else str(problem)
-        try:
-            self.kind.validate(value)
-        except ValidationError as error:
-            return str(error.messages[0])
-        return None
+        return self.kind.problem(value)
 
 
 ACCOUNT = Purpose(sids.ACCOUNT, ("ACCOUNT_SID",))

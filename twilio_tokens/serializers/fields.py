@@ -36,25 +36,8 @@ class OptionalField(serializers.Field):  # type: ignore[type-arg]
         return values[0] if values and values[0] != "" else empty
 
 
-class TextField(OptionalField, serializers.CharField):
-    """A JSON string, kept as it is."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
-        self.validators = [each for each in self.validators if isinstance(each, MaxLengthValidator)]
-
-    def to_internal_value(self, data: object) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return data
-
-
-class NameField(TextField):
-    """The name of a resource."""
-
-
-class WordField(OptionalField, serializers.ChoiceField):
-    """One of a few words. The grant checks which."""
+class StringField(OptionalField):
+    """Only a JSON string, kept as it is."""
 
     default_error_messages = {"invalid": _("Not a valid string.")}
 
@@ -62,6 +45,20 @@ class WordField(OptionalField, serializers.ChoiceField):
         if not isinstance(data, str):
             self.fail("invalid")
         return data
+
+
+class TextField(StringField, serializers.CharField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
+        self.validators = [each for each in self.validators if isinstance(each, MaxLengthValidator)]
+
+
+class NameField(TextField):
+    """The name of a resource."""
+
+
+class WordField(StringField, serializers.ChoiceField):
+    """One of a few words. The grant checks which."""
 
 
 class BooleanField(OptionalField, serializers.BooleanField):
