@@ -5,6 +5,7 @@ ADDR ?= 127.0.0.1:8000
 # Servers for the tests, beside SQLite. The tests make databases of their own there.
 POSTGRESQL_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
+export POSTGRESQL_URL MARIADB_URL
 
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules

@@ -1,0 +1,1 @@
+"""What ``docs/security.md`` claims, each as a test that a broken build fails."""

@@ -1,0 +1,56 @@
+"""Each proof fails on a build of the package that breaks what it proves."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import builds
+from .builds import Build
+
+ROOT = Path(__file__).parent.parent.parent
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+TESTS_FAILED = 1
+
+
+def all_builds() -> Iterator[Build]:
+    for module in pkgutil.iter_modules(builds.__path__):
+        yield from importlib.import_module(f"{builds.__name__}.{module.name}").BUILDS
+
+
+def name_of(build: Build) -> str:
+    return f"{build.file}-{build.proof.rpartition('::')[2]}"
+
+
+@pytest.mark.parametrize("build", list(all_builds()), ids=name_of)
+def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("DATABASE_URL", None)
+    if build.server:
+        address = environment.get(build.server)
+        if not address:
+            pytest.skip(f"{build.server} is not set.")
+        environment["DATABASE_URL"] = address
+    for each in ROOT.iterdir():
+        if each.name not in (".git", "twilio_tokens"):
+            (tmp_path / each.name).symlink_to(each)
+    shutil.copytree(ROOT / "twilio_tokens", tmp_path / "twilio_tokens")
+    broken = tmp_path / "twilio_tokens" / build.file
+    source = broken.read_text()
+    assert source.count(build.old) == 1, f"Not once in {build.file}: {build.old}"
+    broken.write_text(source.replace(build.old, build.new))
+
+    run = subprocess.run(
+        [*PYTEST, build.proof], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+
+    assert run.returncode == TESTS_FAILED, run.stdout + run.stderr
+    assert " failed" in run.stdout.splitlines()[-1], run.stdout
