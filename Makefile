@@ -10,7 +10,7 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test sites browser lint types matrix bench clean
+.PHONY: help demo test sites browser lint types matrix mutants bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ types: .venv/.lint tests/node/node_modules $(SDKS) ## check types, of Python and
 
 matrix: .venv/.matrix tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
 	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
+
+mutants: .venv/.mutants ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
+	.venv/bin/python -m tests.mutants $(MODULE)
 
 clean: ## remove what make has made, but for your data in var/
 	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

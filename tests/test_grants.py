@@ -105,6 +105,23 @@ def test_each_product_knows_its_key_in_the_token_and_where_its_sids_stand() -> N
     }
 
 
+def test_each_product_has_a_lifetime_unless_the_site_sets_one() -> None:
+    lifetimes = {product: grant.lifetime() for product, grant in grants.registered().items()}
+    assert lifetimes == {
+        "video": 86_400,
+        "chat": 3_600,
+        "voice": 3_600,
+        "sync": 3_600,
+        "taskrouter": 3_600,
+        "live": 3_600,
+    }
+
+
+def test_a_keyword_of_a_class_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(TypeError, match="keyword"):
+        type("Odd", (Video,), {}, colour="red")
+
+
 @pytest.mark.parametrize(
     ("platform", "sandbox", "expected"),
     [
