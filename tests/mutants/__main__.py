@@ -32,7 +32,7 @@ def main(names: list[str]) -> int:
             unnamed = [each for each in left if (each.function, each.change) not in known]
             counts = len(left), len(unnamed), len(left) - len(unnamed)
             rows.append((len(faults[module]), len(faults[module]) - len(left), *counts[1:]))
-            print(row(module, rows[-1]))
+            print(row(module, rows[-1]), flush=True)
             for each in unnamed:
                 print(f"    {each.function} | {each.change}", flush=True)
             unexplained += len(unnamed)

@@ -71,7 +71,7 @@ def _positions(nodes: list[Any], operator: Operator) -> Iterator[tuple[int, int]
 
 
 class _Plain(ast.NodeTransformer):
-    """``a is not b`` for ``not a is b``."""
+    """``a is not b`` for ``not a is b``, and ``a`` for ``not not a``."""
 
     OPPOSITES = {ast.Is: ast.IsNot, ast.In: ast.NotIn, ast.Eq: ast.NotEq}
     OPPOSITES |= {other: one for one, other in OPPOSITES.items()}
@@ -79,7 +79,11 @@ class _Plain(ast.NodeTransformer):
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
         inner = node.operand
-        if isinstance(node.op, ast.Not) and isinstance(inner, ast.Compare) and len(inner.ops) == 1:
+        if not isinstance(node.op, ast.Not):
+            return node
+        if isinstance(inner, ast.UnaryOp) and isinstance(inner.op, ast.Not):
+            return inner.operand
+        if isinstance(inner, ast.Compare) and len(inner.ops) == 1:
             opposite = self.OPPOSITES.get(type(inner.ops[0]))
             if opposite:
                 return ast.Compare(inner.left, [opposite()], inner.comparators)
@@ -123,7 +127,7 @@ def _skipped(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int
 
 
 #: mypy refuses what is without one of these, and what is remembered is a matter of time only.
-_NEEDED = [
+_NEEDED = {
     "abstractmethod",
     "cache",
     "cached_property",
@@ -131,7 +135,7 @@ _NEEDED = [
     "dataclass",
     "lru_cache",
     "property",
-]
+}
 
 
 def _name(decorator: ast.expr) -> str:

@@ -24,10 +24,14 @@ from typing import Any
 import coverage
 import pytest
 
+from .config import TOO_LONG
 from .faults import Fault
 from .swapping import NotWithinFunctions, functions_of, import_with, swap
 
-OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "no:cacheprovider", "--no-header"]
+OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "no:cacheprovider", "--no-migrations"]
+OPTIONS += [f"--deselect={each}" for each in TOO_LONG]
+#: What coverage.py notes for a line that ran before the tests did.
+ON_IMPORT = ""
 PASSED, FAILED, ELSEWHERE = 0, 1, 77
 # What takes long to import, and needs no settings.
 IMPORTED = [
@@ -102,12 +106,16 @@ class Trial:
         self.elsewhere: list[int] = []
         self.seconds = 0.0
         self.in_trial = False
+        files = [str(fault.path) for fault in faults]
+        self.traced = coverage.Coverage(data_file=None, config_file=False, include=files)
+        self.traced.start()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.in_trial and report.failed:
             os._exit(FAILED)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.traced.stop()
         if not session.testsfailed:  # while they were collected
             data, seconds = self._measure(session)
             self.seconds = sum(seconds.values())
@@ -126,22 +134,20 @@ class Trial:
             if status == ELSEWHERE:
                 self.elsewhere.append(number)
             elif status == PASSED:
-                self.passed.append(number)
+                (self.elsewhere if ON_IMPORT in names else self.passed).append(number)
         return True
 
     def _measure(self, session: pytest.Session) -> tuple[coverage.CoverageData, dict[str, float]]:
         """Which tests run which lines, and how long each takes."""
         seconds: dict[str, float] = {}
-        files = [str(fault.path) for fault in self.faults]
-        traced = coverage.Coverage(data_file=None, config_file=False, include=files)
         for item, following in _with_next(session.items):
             started = time.perf_counter()
-            traced.start()
-            traced.switch_context(item.nodeid)
+            self.traced.start()
+            self.traced.switch_context(item.nodeid)
             run(item, following)
-            traced.stop()
+            self.traced.stop()
             seconds[item.nodeid] = time.perf_counter() - started
-        return traced.get_data(), seconds
+        return self.traced.get_data(), seconds
 
     def _try(self, fault: Fault, functions: list[FunctionType], items: list[pytest.Item]) -> int:
         self.in_trial = True
