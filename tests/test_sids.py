@@ -71,6 +71,13 @@ def test_anything_else_is_told_what_is_needed(kind: SIDKind, value: str) -> None
     assert refusal(kind, value) == needed
 
 
+@each_kind
+def test_a_problem_is_told_as_text_or_there_is_none(kind: SIDKind) -> None:
+    assert kind.problem(sid(kind.prefix)) is None
+    needed = f"Needed here is {kind.label} SID: {kind.prefix} and 32 digits (0–9, a–f)."
+    assert [kind.problem(value) for value in ("hello", None, 7)] == [needed] * 3
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

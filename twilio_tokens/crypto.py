@@ -226,7 +226,7 @@ def _parse_key(text: str) -> _Key | None:
 def _decoded(text: str) -> bytes:
     """Strict base64url without padding; empty for anything else."""
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        data = base64.urlsafe_b64decode(text + "==")  # what is more than needed is ignored
     except ValueError:
         return b""
     # One text for one value: no characters that decoding skips, and no spare bits that are set.

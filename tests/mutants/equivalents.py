@@ -44,13 +44,6 @@ EQUIVALENTS: dict[str, dict[tuple[str, str], str]] = {
             "sealing.seals = False # type: ignore[attr-defined]",
         ): "Only that the attribute is there is asked.",
     },
-    "token_text": {
-        (
-            "_bytes_of",
-            'return urlsafe_b64decode(part + "=" * (-len(part) % 4)) → '
-            'return urlsafe_b64decode(part + "=" * (len(part) % 4))',
-        ): "It pads with more than is needed, and what is more is ignored.",
-    },
     "verification": {
         ("", "CHECK_SECONDS = 10 → CHECK_SECONDS = 11"): A_SECOND,
         ("", "CHECK_SECONDS = 10 → CHECK_SECONDS = 9"): A_SECOND,

@@ -15,7 +15,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
 from types import FunctionType
@@ -30,6 +30,7 @@ from .swapping import NotWithinFunctions, functions_of, import_with, swap
 
 OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "no:cacheprovider", "--no-migrations"]
 OPTIONS += [f"--deselect={each}" for each in TOO_LONG]
+CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
 ON_IMPORT = ""
 PASSED, FAILED, ELSEWHERE = 0, 1, 77
@@ -67,7 +68,9 @@ def forked(action: Callable[[], int], limit: int | None) -> int:
     if pid == 0:
         status = FAILED
         try:
-            signal.alarm(limit or 0)
+            # Of its own time: others may keep the machine busy. What only waits is ended, too.
+            signal.setitimer(signal.ITIMER_PROF, limit or 0)
+            signal.alarm(10 * (limit or 0))
             _silence()
             status = action()
         finally:
@@ -104,6 +107,7 @@ class Trial:
         self.faults = faults
         self.passed: list[int] = []
         self.elsewhere: list[int] = []
+        self.caches: list[Any] = []
         self.seconds = 0.0
         self.in_trial = False
         files = [str(fault.path) for fault in faults]
@@ -124,6 +128,12 @@ class Trial:
         paths = {fault.path for fault in self.faults}
         functions = {path: functions_of(path) for path in paths}
         tests_of = {path: data.contexts_by_lineno(str(path)) for path in paths}
+        # What was remembered is what the code did before the fault.
+        self.caches = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, CACHE) and each.__module__.startswith("twilio_tokens.")
+        ]
         gc.freeze()
         for number, fault in enumerate(self.faults):
             names = {name for line in fault.lines for name in tests_of[fault.path].get(line, ())}
@@ -151,6 +161,8 @@ class Trial:
 
     def _try(self, fault: Fault, functions: list[FunctionType], items: list[pytest.Item]) -> int:
         self.in_trial = True
+        for each in self.caches:
+            each.cache_clear()
         try:
             swap(fault.path, fault.source, functions)
         except NotWithinFunctions:
