@@ -19,7 +19,7 @@ def functions_of(path: Path) -> list[FunctionType]:
     return [
         each
         for each in gc.get_objects()
-        if isinstance(each, FunctionType) and each.__code__.co_filename == str(path)
+        if type(each) is FunctionType and each.__code__.co_filename == str(path)
     ]
 
 
