@@ -7,7 +7,7 @@ import sys
 from itertools import chain, groupby
 
 from .config import LEAST, PACKAGE, files_for, modules
-from .equivalents import EQUIVALENTS
+from .equivalents import EQUIVALENTS, Named
 from .faults import faults_of
 from .trying import survivors
 
@@ -27,14 +27,14 @@ def main(names: list[str]) -> int:
         faults = {module: faults_of(PACKAGE / f"{module}.py") for module in group}
         passed = survivors(list(chain(*faults.values())), tests)
         for module in faults:
-            known = EQUIVALENTS.get(module, {})
             left = [each for each in passed if each in faults[module]]
-            unnamed = [each for each in left if (each.function, each.change) not in known]
+            named = {each: Named(module, each.function, each.change) for each in left}
+            unnamed = [name for name in named.values() if name not in EQUIVALENTS]
             counts = len(left), len(unnamed), len(left) - len(unnamed)
             rows.append((len(faults[module]), len(faults[module]) - len(left), *counts[1:]))
             print(row(module, rows[-1]), flush=True)
             for each in unnamed:
-                print(f"    {each.function} | {each.change}", flush=True)
+                print(*each, sep=" | ", flush=True)
             unexplained += len(unnamed)
     total = tuple(map(sum, zip(*rows, strict=True)))
     print(row("all", total))
