@@ -100,13 +100,6 @@ def test_a_longer_export_holds_no_more_at_once(
     assert not [each for each in sql if "DECLARE" in each]
 
 
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "\uff1d", "\u3000@"])
-def test_no_cell_is_a_formula(sign: str, api_key: APIKey, admin_client: Client) -> None:
-    identity = f"{sign}SUM(A1)"
-    [line] = exported(admin_client, [record(identity=identity)])
-    assert line["identity"] == f"'{identity}"
-
-
 def test_no_cell_ends_where_other_spreadsheets_expect_it(
     api_key: APIKey, admin_client: Client
 ) -> None:

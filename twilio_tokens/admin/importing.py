@@ -22,6 +22,7 @@ from django.utils.translation import ngettext
 from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import ListingFailed, Unavailable
 from twilio_tokens.models import Account, Resource, resource_kinds
 from twilio_tokens.verification import Listed, list_resources, verify_listed
@@ -52,7 +53,7 @@ class Entry:
             return "gone"
         if self.stored is None:
             return "new"
-        is_same = self.stored.friendly_name in ("", ImportForm.stored_name(self.listed))
+        is_same = visible(self.stored.friendly_name) in ("", ImportForm.stored_name(self.listed))
         return "stored" if is_same else "changed"
 
     @property
@@ -228,7 +229,9 @@ def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> 
             Entry(model, each.sid, each.friendly_name, each, stored.pop(each.sid, None))
             for each in listing
         ]
-        mine += [Entry(model, sid, row.friendly_name, None, row) for sid, row in stored.items()]
+        mine += [
+            Entry(model, sid, visible(row.friendly_name), None, row) for sid, row in stored.items()
+        ]
         entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
     return entries
 

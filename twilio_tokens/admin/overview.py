@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import Settings, settings
 from twilio_tokens.crypto import load_key_ring
 from twilio_tokens.exceptions import EncryptionKeyError, SettingError
@@ -86,7 +87,10 @@ def overview(user: User, site: str = "admin") -> list[Line]:
         logger.warning("The overview could not be read.", exc_info=True)
         text = _("The database could not be read. If migrations are missing, run “%(command)s”.")
         lines = [Line("failed", text % {"command": "manage.py migrate"})]
-    return [replace(each, url=each.page.url(site) if each.page else "") for each in lines]
+    return [
+        replace(each, text=visible(each.text), url=each.page.url(site) if each.page else "")
+        for each in lines
+    ]
 
 
 # What concerns every token

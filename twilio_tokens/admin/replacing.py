@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from twilio_tokens.admin.credential_admin import CredentialAdmin
 from twilio_tokens.admin.forms import ReplaceForm
 from twilio_tokens.admin.saving_keys import form_page, is_stored, store
+from twilio_tokens.characters import visible
 from twilio_tokens.models import APIKey
 
 
@@ -74,7 +75,7 @@ def _replaced_before(
 
 def _page(model_admin: CredentialAdmin, request: HttpRequest, form: ReplaceForm) -> HttpResponse:
     context = {
-        "title": _("Replace API key %(name)s") % {"name": form.replaced.name},
+        "title": _("Replace API key %(name)s") % {"name": visible(form.replaced.name)},
         "replaced": form.replaced,
         "replaced_url": model_admin.address("change", form.replaced.pk),
         "show_save_and_add_another": False,

@@ -9,7 +9,7 @@ from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest
 
 from twilio_tokens.admin.change_list import are_usable_ids
-from twilio_tokens.admin.credential_admin import CheckedAdmin, Fieldsets, default_account
+from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
 from twilio_tokens.admin.forms import SafeMultipleChoiceField
 from twilio_tokens.models import (
     Account,
@@ -39,9 +39,6 @@ class ResourceAdmin(CheckedAdmin):
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Fieldsets:
-        return self.without_dead_link(request, obj, list(super().get_fieldsets(request, obj)))
-
     def save_model(
         self, request: HttpRequest, obj: Resource, form: ModelForm[Resource], change: bool
     ) -> None:
@@ -62,20 +59,28 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
 @admin.register(ChatService, SyncService, Workspace)
 class ServiceAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "is_default", "check_badge", "account", "sid")
+    list_display = ("name_in_list", "is_default", "check_badge", "account", "sid")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
 
 
 @admin.register(TwiMLApp)
 class TwiMLAppAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "is_default", "allow_incoming", "check_badge", "account", "sid")
+    list_display = ("name_in_list", "is_default", "allow_incoming", "check_badge", "account", "sid")
     list_filter = ("is_default", "allow_incoming", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "allow_incoming", "groups")
 
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "platform", "sandbox", "is_default", "check_badge", "account", "sid")
+    list_display = (
+        "name_in_list",
+        "platform",
+        "sandbox",
+        "is_default",
+        "check_badge",
+        "account",
+        "sid",
+    )
     list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
     fields = ("account", "name", "sid", "platform", "sandbox", "is_default")

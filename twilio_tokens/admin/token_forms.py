@@ -18,6 +18,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import (
     IdentityNotAllowed,
@@ -180,7 +181,7 @@ class TestTokenForm(forms.Form):
 
 def username_of(user: AbstractBaseUser) -> str:
     """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
-    return str(user.get_username() or user.pk)
+    return visible(str(user.get_username() or user.pk))
 
 
 def _no_token(error: Unavailable) -> str:

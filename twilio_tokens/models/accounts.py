@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens import sids
+from twilio_tokens.characters import visible
 from twilio_tokens.crypto import Sealed
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import NameField, SealedField, SIDField
@@ -67,7 +68,7 @@ class Account(WithDefault):
         ]
 
     def __str__(self) -> str:
-        return str(self.name)
+        return visible(str(self.name))
 
     def clean(self) -> None:
         super().clean()
@@ -164,7 +165,7 @@ class APIKey(Checked):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.sid})"
+        return visible(f"{self.name} ({self.sid})")
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Self:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from twilio_tokens.characters import visible
 from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
@@ -49,7 +50,7 @@ class Command(TerminalCommand):
         if not users:
             raise CommandError(f"There is no user {username}.")
         if len(users) > 1:
-            names = ", ".join(user.get_username() for user in users)
+            names = ", ".join(visible(user.get_username()) for user in users)
             raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
         grants = [
             _asked_for(grant, options[product])
@@ -63,7 +64,7 @@ class Command(TerminalCommand):
         answer = token_answer(issued)
         self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)
         self.stderr.write(
-            f"Identity {issued.identity}, account {issued.account_sid}, "
+            f"Identity {visible(issued.identity)}, account {issued.account_sid}, "
             f"grants {', '.join(issued.grants)}, expires {answer['expires_at']}."
         )
 
