@@ -29,6 +29,9 @@ _IGNORED = re.compile(rf"[{_INVISIBLE}]")
 _ESCAPED = re.compile(rf"(?![{_JOINING}])[{_MISLEADING}{_INVISIBLE}{_NO_TEXT}]")
 _ESCAPED_IN_LINES = re.compile(rf"(?!\n){_ESCAPED.pattern}")
 
+#: For documents: a text that does not mislead and is not only white space.
+PATTERN = rf"^[^{_MISLEADING}]*[^\s{_MISLEADING}][^{_MISLEADING}]*$"
+
 
 def misleading(text: str) -> str | None:
     """The first character for which a room, an identity or a name is refused."""

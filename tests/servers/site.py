@@ -48,7 +48,9 @@ print(Token.objects.create(user=User.objects.create(username="anna")).key)
 
 
 class Site:
-    def __init__(self, folder: Path) -> None:
+    """``environment`` may name other settings, and what they read."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.secret = new_secret()
         self.environment = {
@@ -58,12 +60,16 @@ class Site:
             "SITE_CACHE": "filebased.FileBasedCache",
             "SITE_CACHE_LOCATION": str(folder / "cache"),
             "SITE_ENCRYPTION_KEY": generate_key(),
+            **environment,
         }
-        setup = [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"]
-        self.token = subprocess.run(
-            setup,
+        self.token = self.run(POPULATE, typed=self.secret)
+
+    def run(self, code: str, *, typed: str = "") -> str:
+        """What Python code prints that runs in a process of the site."""
+        return subprocess.run(
+            [sys.executable, "-c", f"import django\ndjango.setup()\n{code}"],
             env=self.environment,
-            input=self.secret,
+            input=typed,
             capture_output=True,
             text=True,
             check=True,

@@ -13,7 +13,7 @@ from django.utils.timezone import is_aware
 from django.utils.translation import gettext_lazy as _
 from twilio.jwt.access_token.grants import VideoGrant
 
-from twilio_tokens.characters import misleading, shown, without_invisible
+from twilio_tokens.characters import PATTERN, misleading, shown, without_invisible
 from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied, SettingError
 
@@ -42,6 +42,7 @@ class Video(Grant):
         metadata={
             "label": _("Room"),
             "max_length": ROOM_MAX_LENGTH,
+            "pattern": PATTERN,
             "help_text": _(
                 "The room's unique name or SID. Without one, the token opens every room."
             ),

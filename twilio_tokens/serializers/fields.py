@@ -48,8 +48,11 @@ class StringField(OptionalField):
 
 
 class TextField(StringField, serializers.CharField):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
+    """``pattern`` is told in documents; whether a text is legal the grant decides."""
+
+    def __init__(self, *, pattern: str | None = None, **kwargs: Any) -> None:
+        self.pattern = pattern
+        super().__init__(trim_whitespace=False, allow_blank=pattern is None, **kwargs)
         self.validators = [each for each in self.validators if isinstance(each, MaxLengthValidator)]
 
 
@@ -134,6 +137,8 @@ def declared_field(field: GrantField) -> AnyField:
         options["max_length"] = field.max_length
     if field.kind is FieldKind.CHOICE:
         options["choices"] = field.choices
+    if field.kind is FieldKind.TEXT:
+        options["pattern"] = field.pattern
     return _FIELDS[field.kind](**options)
 
 
