@@ -20,7 +20,7 @@ from twilio_tokens.crypto import generate_key
 
 pytest.importorskip("schemathesis", reason="schemathesis needs Python 3.11")
 
-from .schemathesis_hooks import NAME  # noqa: E402
+from .schemathesis_hooks import NAME
 
 ROOT = Path(__file__).parent.parent.parent
 

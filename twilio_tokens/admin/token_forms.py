@@ -231,4 +231,4 @@ class ObjectField(forms.CharField):
 
 def _names(model: type[Resource]) -> list[tuple[str, str]]:
     names = model._default_manager.order_by("name").values_list("name", flat=True)
-    return [("", "---------"), *((name, name) for name in names)]
+    return [("", "---------"), *((name, visible(name)) for name in names)]

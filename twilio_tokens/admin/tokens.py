@@ -109,7 +109,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("products"))
     def products(self, record: IssuedToken) -> str:
-        return ", ".join(record.grants)
+        return visible(", ".join(record.grants))
 
     @admin.display(description=_("live"), boolean=True)
     def is_live(self, record: IssuedToken) -> bool:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import SettingError
 from twilio_tokens.grants import FieldKind, GrantField
@@ -149,7 +150,7 @@ def menu(field: AnyField, names: Iterable[str]) -> AnyField:
     """
     choices: Iterable[object]
     if isinstance(field, NameField):
-        choices = names
+        choices = [(name, visible(name)) for name in names]
     elif isinstance(field, WordField):
         choices = field.choices
     elif isinstance(field, BooleanField):

@@ -46,12 +46,12 @@ class Command(TerminalCommand):
         )
 
     def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
-        users = users_named(username)
+        users, shown = users_named(username), visible(username)
         if not users:
-            raise CommandError(f"There is no user {username}.")
+            raise CommandError(f"There is no user {shown}.")
         if len(users) > 1:
             names = ", ".join(visible(user.get_username()) for user in users)
-            raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
+            raise CommandError(f"Several users are named {shown}: {names}. Write one exactly.")
         grants = [
             _asked_for(grant, options[product])
             for product, grant in registered().items()
