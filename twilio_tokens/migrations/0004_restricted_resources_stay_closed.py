@@ -16,6 +16,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='issuedtoken',
+            options={'ordering': ['-issued_at', '-id'], 'permissions': [('issue_test_token', 'Can issue test tokens that act as another user')], 'verbose_name': 'issued token', 'verbose_name_plural': 'issued tokens'},
+        ),
         migrations.AddField(
             model_name='chatservice',
             name='is_restricted',
