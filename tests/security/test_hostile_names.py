@@ -177,7 +177,8 @@ def misleading_texts(document: Element) -> list[str]:
     for each in document.iter():
         texts += [each.tail, each.text if each.tag != "textarea" else ""]
         texts += [text for name, text in each.attrib.items() if (each.tag, name) not in FOR_EDITING]
-    return [text for text in texts if text and visible(text, has_lines=True) != text]
+    stripped = [text.strip(" \t\n") for text in texts if text]
+    return [text for text in stripped if visible(text, has_lines=True) != text]
 
 
 VIEW_ONLY = [f"view_{model._meta.model_name}" for model in (*MODELS, IssuedToken)]
@@ -195,6 +196,27 @@ def test_no_test_token_shows_its_user_as_more_than_a_text(
     for document in [*shown(HOSTILE, "video"), *shown(HOSTILE, "voice")]:
         assert skeleton(document) in expected
         assert misleading_texts(document) == []
+
+
+def test_the_browsable_api_shows_names_as_texts(world: TwilioServer, client: Client) -> None:
+    user = User.objects.get(username="user-1")
+    user.groups.set(Group.objects.all())
+    ChatService.objects.filter(is_default=True).first().groups.clear()
+    client.force_login(user)
+
+    def shown(names: list[str]) -> list[Element]:
+        name_all(world, names)
+        addresses = ("/twilio/tokens/", "/twilio/tokens/chat/", "/twilio/tokens/voice/")
+        answers = [client.get(each, headers={"Accept": "text/html"}) for each in addresses]
+        assert {answer.status_code for answer in answers} == {200}
+        return [parsed(answer.content.decode()) for answer in answers]
+
+    for document, expected in zip(shown(HOSTILE), map(skeleton, shown(PLAIN)), strict=True):
+        found = skeleton(document)
+        # REST framework makes links of the addresses in an answer.
+        link = ("a", "href", "rel")
+        assert found.pop(link, 0) - expected.pop(link, 0) in (0, 1)
+        assert found == expected
 
 
 @pytest.mark.parametrize("is_superuser", [True, False])
