@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         # What the fixtures make, all examples of a test may share.
         suppress_health_check=[*hypothesis.HealthCheck],
     )
+    hypothesis.settings.register_profile(
+        "first_failure",
+        hypothesis.settings.get_profile("tests"),
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    )
     hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "tests")
 
 

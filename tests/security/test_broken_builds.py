@@ -32,7 +32,10 @@ def name_of(build: Build) -> str:
 
 @pytest.mark.parametrize("build", list(all_builds()), ids=name_of)
 def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "--hypothesis-profile=first_failure",
+    }
     environment.pop("DATABASE_URL", None)
     if build.server:
         address = environment.get(build.server)

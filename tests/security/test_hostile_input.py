@@ -38,7 +38,7 @@ from twilio_tokens.exceptions import (
     SecretUnavailable,
 )
 from twilio_tokens.fields import NameField
-from twilio_tokens.grants import WorkerGrant, registered
+from twilio_tokens.grants import WorkerGrant, fields_of, registered
 from twilio_tokens.identity import decode_identity, encoded_username, identity_for
 from twilio_tokens.management.variables import PURPOSES, read_env_file, twilio_variables
 from twilio_tokens.models import Account, APIKey
@@ -247,8 +247,21 @@ def test_no_problem_with_a_variable_tells_its_value(chosen: dict[str, int]) -> N
     assert not any(each.strip('";').removeprefix("AC") in text for each in secrets)
 
 
+IMPORTED = st.fixed_dictionaries(
+    {},
+    optional={
+        "TWILIO_ACCOUNT_SID": st.just(sid("AC")) | TEXT,
+        "TWILIO_API_KEY": st.just(sid("SK")) | TEXT,
+        "TWILIO_API_SECRET": st.just("y" * 31 + "Zx") | TEXT,
+        "TWILIO_CHAT_SERVICE_SID": st.just(sid("IS")) | TEXT,
+        "APP_SID": st.just(sid("AP")) | TEXT,
+    },
+)
+
+
 @settings(max_examples=40)
-@given(st.dictionaries(NAMES, TEXT | st.sampled_from([sid("AC"), sid("SK"), "y" * 31 + "Z"])))
+@given(values=IMPORTED)
+@example(values={"TWILIO_ACCOUNT_SID": sid("AC")})
 def test_an_import_stores_all_or_nothing(db: None, tmp_path: Path, values: dict[str, str]) -> None:
     path = tmp_path / ".env"
     lines = (f"{name}='{value}'" for name, value in values.items())
@@ -330,37 +343,44 @@ def reader_of_tokens(db: None) -> Client:
 # Requests
 
 
-def fields_of_any_kind() -> st.SearchStrategy[Any]:
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "room": one_of("Daily", "Zoë 👩‍👧", "a\u202eb", "\u200b"),
-            "service": one_of("support"),
-            "app": one_of("phone"),
-            "workspace": one_of("row-0"),
-            "push_credential": one_of("ios"),
-            "platform": one_of("ios", "fcm"),
-            "sandbox": one_of(True, "true"),
-            "incoming": one_of(True, False, "no"),
-            "params": one_of({"a": "b"}, {"\u202e": "\x00"}, {"a": "x" * 2_000}),
-        },
-    )
+VALUES_OF = {
+    "room": one_of("Daily", "Zoë 👩‍👧", "a\u202eb", "\u200b", " a "),
+    "service": one_of("support", "row-0"),
+    "app": one_of("phone"),
+    "workspace": one_of("row-0"),
+    "push_credential": one_of("ios"),
+    "platform": one_of("ios", "fcm"),
+    "sandbox": one_of(True, "true"),
+    "incoming": one_of(True, False, "no"),
+    "params": one_of({"a": "b"}, {"\u202e": "\x00"}, {"a": "x" * 2_000}),
+}
+TTL = {"ttl": one_of(60, "60", 86_401)}
 
 
-BODIES: st.SearchStrategy[Any] = (
-    st.builds(
-        lambda fields, more: {**fields, **more} if isinstance(more, dict) else more,
-        fields_of_any_kind(),
-        st.just({}) | st.fixed_dictionaries({"ttl": one_of(60, "60", 86_401)}) | VALUES,
-    )
-    | st.dictionaries(st.sampled_from(PRODUCTS) | TEXT, fields_of_any_kind() | VALUES, max_size=3)
-    | VALUES
+def asked_of(product: str, more: dict[str, Any]) -> st.SearchStrategy[Any]:
+    known = {each.name: VALUES_OF[each.name] for each in fields_of(registered()[product])}
+    return st.fixed_dictionaries({}, optional={**known, **more})
+
+
+def bodies(product: str | None) -> st.SearchStrategy[Any]:
+    if product is None:
+        each = {name: asked_of(name, {}) | VALUES for name in PRODUCTS}
+        asked = st.fixed_dictionaries({}, optional={**each, **TTL})
+    else:
+        asked = asked_of(product, TTL)
+    with_unknown = st.builds(dict.__or__, asked, st.dictionaries(TEXT, VALUES, max_size=2))
+    return asked | asked | with_unknown | VALUES
+
+
+REQUESTS = st.sampled_from([None, *PRODUCTS]).flatmap(
+    lambda product: st.tuples(st.just(product), bodies(product))
 )
 
 
 @settings(max_examples=500)
-@given(st.sampled_from([None, *PRODUCTS]), BODIES)
-def test_any_body_is_read_or_refused(product: str | None, body: Any) -> None:
+@given(REQUESTS)
+def test_any_body_is_read_or_refused(request_: tuple[str | None, Any]) -> None:
+    product, body = request_
     asked_for = tried(reader(product).read, body)
     if isinstance(asked_for, REFUSALS):
         return
@@ -389,11 +409,13 @@ def answer_of(response: Any) -> dict[str, Any]:
 
 
 @settings(max_examples=150)
-@given(st.sampled_from([None, *PRODUCTS]), BODIES)
+@given(request_=REQUESTS)
+@example(request_=(None, {"\ud800": 1}))
 @pytest.mark.usefixtures("everything")
 def test_any_json_is_answered_as_documented(
-    api: APIClient, secret: str, product: str | None, body: Any
+    api: APIClient, secret: str, request_: tuple[str | None, Any]
 ) -> None:
+    product, body = request_
     url = "/twilio/tokens/" if product is None else f"/twilio/tokens/{product}/"
     response = api.post(url, json.dumps(body), content_type="application/json")
     answer = answer_of(response)

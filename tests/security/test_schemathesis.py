@@ -84,7 +84,7 @@ def run(example: Example, folder: Path, user: str | None, *options: str) -> str:
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{example.address}/schema/"),
             *("--checks", "all", "--continue-on-failure", "--no-color", *token, *options),
             *("--seed", os.environ.get("SCHEMATHESIS_SEED", "1")),
-            *("--max-examples", os.environ.get("SCHEMATHESIS_EXAMPLES", "10")),
+            *("--max-examples", os.environ.get("SCHEMATHESIS_EXAMPLES", "5")),
         ],
         cwd=folder,  # it leaves files
         env={

@@ -123,12 +123,6 @@ BUILDS = [
         new="{{ entry.friendly_name|safe }}",
     ),
     Build(
-        proof=f"{NAMES}::test_what_no_database_stores_does_not_hinder_the_import",
-        file="twilio_api.py",
-        old="visible(text[:LONGEST_TEXT])",
-        new="text",
-    ),
-    Build(
         proof=f"{NAMES}::test_the_console_takes_no_name_that_misleads",
         file="characters.py",
         old='\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"\n',
