@@ -7,7 +7,6 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -16,7 +15,7 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import load_command_class
+from django.core.management import CommandError, call_command, load_command_class
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -348,8 +347,12 @@ def test_no_other_cell_is_changed(api_key: APIKey, admin_client: Client) -> None
 
 
 def said(capsys: pytest.CaptureFixture[str], name: str, *arguments: str) -> str:
-    with suppress(SystemExit):
-        load_command_class("twilio_tokens", name).run_from_argv(["manage.py", name, *arguments])
+    command = load_command_class("twilio_tokens", name)
+    try:
+        call_command(command, *arguments)
+    except CommandError as error:
+        # As manage.py does it, which would also close the connection of the tests.
+        command.stderr.write(f"CommandError: {error}")
     output = capsys.readouterr()
     return output.out + output.err
 
