@@ -225,6 +225,9 @@ def test_each_id_stands_for_one_thing() -> None:
     ids = Counter(re.findall(r'"(?:twilio_tokens\.)?([EWI]\d{3})"', source))
     assert {name for _, _, name, *_ in BAD} <= ids.keys()
     assert set(ids.values()) == {1}
+    page = (PACKAGE.parent / "docs" / "checks.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w\d{3})`", "".join(rows))) == ids.keys()
 
 
 def reports() -> list[CheckMessage]:

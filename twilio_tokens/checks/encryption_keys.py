@@ -162,9 +162,7 @@ def _hashes(algorithm: str, seed: bytes, salt: bytes) -> Iterator[bytes]:
     def keyed(key: bytes, data: bytes) -> bytes:
         return hmac.digest(key, data, algorithm)
 
-    if not salt:
-        yield digest(seed)
-        yield digest(digest(seed))
+    yield digest(digest(seed))
     for separator in (b"", b":", b"-"):
         yield digest(salt + separator + seed)
         yield digest(seed + separator + salt)
