@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('site', '0001_initial'),
+        ('site', '0002_restricted_resources_stay_closed'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
