@@ -150,7 +150,7 @@ def test_no_two_users_have_one_identity_however_they_are_called(given_once: None
     keep(taken)
     third = User.objects.create(pk=int(taken.username), username=uuid4().hex)
     assert third.pk == int(identity_for(taken))
-    named_like_another = User.objects.create_user(identity_for(third))
+    named_like_another = User.objects.create(pk=third.pk + 1, username=identity_for(third))
     identities = {identity_for(each) for each in (first, taken, third, named_like_another)}
     assert len(identities) == 4
 

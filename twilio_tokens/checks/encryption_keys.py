@@ -148,7 +148,7 @@ def _cut(data: bytes) -> Iterator[bytes]:
         yield text[:KEY_BYTES].ljust(KEY_BYTES, b"\0")
         if len(text) > KEY_BYTES:
             yield text[-KEY_BYTES:]
-        elif text:
+        else:
             yield (text * KEY_BYTES)[:KEY_BYTES]
             for pad in PADDING:
                 yield text.ljust(KEY_BYTES, pad)
