@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -18,14 +18,14 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from tests.issued import decoded
+from tests.issued import decoded, record
 from tests.rows import sid
 from tests.site.models import TwilioIdentity
 from twilio_tokens.exceptions import IdentityNotAllowed, NotConfigured
 from twilio_tokens.grants import Video, registered
 from twilio_tokens.identity import decode_identity, identity_for, primary_key, username
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.models import APIKey
+from twilio_tokens.models import APIKey, IssuedToken
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "identity.md").read_text()
@@ -168,16 +168,6 @@ def test_a_name_that_is_kept_already_is_given_to_nobody(settings: Any) -> None:
 # From usernames to primary keys
 
 
-@pytest.mark.django_db
-def test_names_that_meet_are_found() -> None:
-    first = User.objects.create_user("first")
-    of_itself = User.objects.create(pk=first.pk + 10, username=str(first.pk + 10))
-    meets = User.objects.create_user(str(first.pk))
-    harmless = User.objects.create_user(str(first.pk + 99))
-    function = documented("names_that_meet", primary_key=primary_key, username=username)
-    assert function([first, of_itself, meets, harmless]) == [meets]
-
-
 @dataclass
 class Conversations:
     """As much of Twilio's API as the page asks for, in Twilio's own client."""
@@ -185,7 +175,6 @@ class Conversations:
     #: Who takes part, by conversation: their identity, by the SID of the participant.
     taking_part: dict[str, dict[str, str]]
     users: set[str]
-    asked: list[str] = field(default_factory=list)
 
     @property
     def service(self) -> Any:
@@ -195,7 +184,9 @@ class Conversations:
     def request(self, method: str, url: str, data: Any = None, **options: Any) -> Response:
         _base, _slash, path = url.partition(f"/Services/{sid('IS')}/")
         parts = path.split("/")
-        self.asked.append(f"{method} {path}")
+        if path == "Users":
+            found = ", ".join(f'{{"identity": "{each}"}}' for each in self.users)
+            return Response(200, f'{{"users": [{found}], "meta": {{"key": "users"}}}}')
         if parts[0] == "Users":
             return self._user(method, parts[1])
         participants = self.taking_part[parts[1]]
@@ -246,3 +237,20 @@ def test_the_new_identity_takes_part_where_the_old_one_does_and_then_the_old_one
     team, sales = (list(each.values()) for each in twilio_with_chats.taking_part.values())
     assert (team, sales) == (["bert", "7"], ["bert"])
     assert twilio_with_chats.users == {"bert"}
+
+
+def test_names_that_meet_a_primary_key_are_found_wherever_they_are_known(
+    user: User, api_key: APIKey, twilio_with_chats: Conversations
+) -> None:
+    called_like_another = User.objects.create(pk=user.pk + 1, username=str(user.pk))
+    gone, at_twilio_only = (
+        User.objects.create(pk=user.pk + each, username=each) for each in (2, 3)
+    )
+    record(identity=str(gone.pk), user=None)
+    twilio_with_chats.users.add(str(at_twilio_only.pk))
+    function = documented(
+        "names_that_meet", IssuedToken=IssuedToken, primary_key=primary_key, username=username
+    )
+    users = [user, called_like_another, gone, at_twilio_only]
+    found = function(users, twilio_with_chats.service)
+    assert found == {str(each.pk) for each in (user, gone, at_twilio_only)}

@@ -70,4 +70,4 @@ class TwilioIdentity(models.Model):  # noqa: DJ008 - nobody looks at it
     """Given once, and to nobody else: the row outlives the user."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
-    name = models.CharField(max_length=150, unique=True)
+    name = models.CharField(max_length=256, unique=True)
