@@ -243,9 +243,8 @@ def test_names_that_meet_a_primary_key_are_found_wherever_they_are_known(
     user: User, api_key: APIKey, twilio_with_chats: Conversations
 ) -> None:
     called_like_another = User.objects.create(pk=user.pk + 1, username=str(user.pk))
-    gone, at_twilio_only = (
-        User.objects.create(pk=user.pk + each, username=each) for each in (2, 3)
-    )
+    gone = User.objects.create(pk=user.pk + 2, username="somebody")
+    at_twilio_only = User.objects.create(pk=user.pk + 3, username="someone")
     record(identity=str(gone.pk), user=None)
     twilio_with_chats.users.add(str(at_twilio_only.pk))
     function = documented(
