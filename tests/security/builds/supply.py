@@ -10,6 +10,6 @@ BUILDS = [
         "test_importing_the_package_asks_nobody_starts_no_process_and_writes_no_file",
         file="twilio_api.py",
         old="from __future__ import annotations\n",
-        new="from __future__ import annotations\nimport socket\nsocket.getaddrinfo('localhost', 1)\n",
+        new="import socket\n\nsocket.getaddrinfo('localhost', 1)\n",
     ),
 ]
