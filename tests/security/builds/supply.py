@@ -9,7 +9,7 @@ BUILDS = [
         proof="tests/test_supply.py::"
         "test_importing_the_package_asks_nobody_starts_no_process_and_writes_no_file",
         file="twilio_api.py",
-        old="from __future__ import annotations\n",
-        new="import socket\n\nsocket.getaddrinfo('localhost', 1)\n",
+        old="import queue\n",
+        new="import queue, socket\nsocket.getaddrinfo('localhost', 1)\n",
     ),
 ]
