@@ -18,7 +18,8 @@ from django.db import connection
 
 import twilio_tokens
 from twilio_tokens import conf
-from twilio_tokens.checks import REPORTERS, check_character_sets, check_error_reports
+from twilio_tokens.checks.databases import check_character_sets
+from twilio_tokens.checks.error_reports import REPORTERS, check_error_reports
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import Account, APIKey
 
