@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from debug_toolbar.models import HistoryEntry
 from django.core.checks import run_checks
 
-from tests import twilio_server
 from tests.security.story import Story
 from twilio_tokens.checks.error_reports import HISTORY_PANEL
-
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def story(settings: Any, tmp_path: Path) -> Iterator[Story]:
-    with twilio_server.running(settings) as twilio:
-        yield Story(settings, twilio, [], tmp_path)
 
 
 def kept(story: Story, settings: Any, *, disabled: set[str]) -> list[str]:
