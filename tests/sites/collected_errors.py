@@ -1,45 +1,50 @@
-"""What Sentry's SDK sends, kept here instead: as it comes, and as its scrubber would leave it."""
+"""What Sentry's SDK would send, kept here instead."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import sentry_sdk
 from django.apps import AppConfig
 from sentry_sdk.envelope import Envelope
-from sentry_sdk.scrubber import EventScrubber
+from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.transport import Transport
+
+events: list[dict[str, Any]] = []
 
 
 class Collector(Transport):
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[dict[str, Any]] = []
-
     def capture_envelope(self, envelope: Envelope) -> None:
-        self.events += [
-            json.loads(item.get_bytes()) for item in envelope.items if item.type == "event"
-        ]
+        events.extend(json.loads(item.get_bytes()) for item in envelope.items)
 
 
-collector = Collector()
+def start(*, send_default_pii: bool = False, hidden: list[str] | None = None) -> None:
+    """With the variables of every frame, whole bodies, breadcrumbs and traces.
 
-
-def start(*, is_scrubbed: bool, send_default_pii: bool) -> None:
-    """As a site does, with its settings."""
+    What Sentry hides by name are its defaults and ``hidden``; with None it hides nothing.
+    """
+    denylist = [] if hidden is None else [*DEFAULT_DENYLIST, *hidden]
     with warnings.catch_warnings():
         # Newer versions have a finer option beside send_default_pii.
         warnings.simplefilter("ignore", DeprecationWarning)
         sentry_sdk.init(
             dsn="https://public@sentry.invalid/1",
-            transport=collector,
+            transport=Collector,
             include_local_variables=True,
-            send_default_pii=send_default_pii,
             max_request_body_size="always",
-            event_scrubber=None if is_scrubbed else EventScrubber(denylist=[], pii_denylist=[]),
+            traces_sample_rate=1.0,
+            send_default_pii=send_default_pii,
+            event_scrubber=EventScrubber(denylist=denylist, pii_denylist=[]),
         )
+
+
+def frames() -> Iterator[dict[str, Any]]:
+    for event in events:
+        for error in event.get("exception", {}).get("values", []):
+            yield from error.get("stacktrace", {}).get("frames", [])
 
 
 class SentryConfig(AppConfig):
@@ -47,4 +52,4 @@ class SentryConfig(AppConfig):
     label = "sentry"
 
     def ready(self) -> None:
-        start(is_scrubbed=True, send_default_pii=False)
+        start()

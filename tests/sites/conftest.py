@@ -24,3 +24,11 @@ def story(transactional_db: None, settings: Any, tmp_path: Path) -> Iterator[Any
 
     with twilio_server.running(settings) as twilio:
         yield Story(settings, twilio, [], tmp_path)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Any]:
+    from tests.security.failures import made_to_fail  # noqa: PLC0415 - likewise
+
+    with made_to_fail(monkeypatch, settings) as failing:
+        yield failing
