@@ -11,7 +11,10 @@ from twilio_tokens.models import APIKey
 
 
 def test_it_has_ciphertext_only_and_shows_not_even_that(story: Story) -> None:
-    story.tell()
+    story.stock()
+    story.type_in()
+    story.correct()
+    story.ask()
     entries = LogEntry.objects.get_for_model(APIKey)
     assert any("secret" in entry.changes_dict for entry in entries)
     assert any("tt1:" in str(entry.serialized_data) for entry in entries)
