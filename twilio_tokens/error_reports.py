@@ -66,6 +66,12 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
     and they cover only the functions that they decorate.
     """
 
+    #: Also of what Django itself would show, and those who ask this filter: a SID field may hold a
+    #: secret.
+    hidden_settings = re.compile(
+        rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(?:.*-)?sid$", re.IGNORECASE
+    )
+
     #: Of the view that is guarded; otherwise the request's address tells it.
     exposure: Exposure | None = None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import pkgutil
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ TESTS_FAILED = 1
 
 def all_builds() -> Iterator[Build]:
     for module in pkgutil.iter_modules(builds.__path__):
-        yield from importlib.import_module(f"{builds.__name__}.{module.name}").BUILDS
+        yield from import_module(f"{builds.__name__}.{module.name}").BUILDS
 
 
 def name_of(build: Build) -> str:
@@ -48,8 +48,18 @@ def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> No
     assert source.count(build.old) == 1, f"Not once in {build.file}: {build.old}"
     broken.write_text(source.replace(build.old, build.new))
 
+    options = []
+    if build.site:
+        for package in getattr(import_module(f"tests.sites.{build.site}"), "NEEDS", []):
+            pytest.importorskip(package)
+        options = [f"--ds=tests.sites.{build.site}", "-o", "django_debug_mode=keep"]
+
     run = subprocess.run(
-        [*PYTEST, build.proof], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [*PYTEST, *options, build.proof],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
     assert run.returncode == TESTS_FAILED, run.stdout + run.stderr
