@@ -11,29 +11,33 @@ from pathlib import Path
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-#: A request that says so in a header of this name is held.
-HEADER = "X-Gate"
+#: Only requests with this header come here.
+HEADERS = {"X-Gate": "yes"}
 
 
 def gate(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """The middleware."""
 
     def hold(request: HttpRequest) -> HttpResponse:
-        if HEADER in request.headers:
+        if HEADERS.keys() <= request.headers.keys():
             with (settings.FOLDER / "gate").open("ab", buffering=0) as file:
-                file.write(f"{os.getpid():9}".encode())
-            with (settings.FOLDER / "gate.lock").open("rb") as file:
+                file.write(f"{os.getpid()}\n".encode())
+            with (settings.FOLDER / "gate.lock").open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_SH)
         return answer(request)
 
     return hold
 
 
+def processes(folder: Path) -> list[int]:
+    """Of the requests that have come to the gate."""
+    gate = folder / "gate"
+    return [int(each) for each in gate.read_text().split()] if gate.exists() else []
+
+
 @contextmanager
-def closed(folder: Path) -> Iterator[Callable[[], list[int]]]:
-    """Until the end of the block. Gives what tells the processes of the requests that wait."""
-    waiting = folder / "gate"
-    waiting.write_bytes(b"")
-    with (folder / "gate.lock").open("wb") as file:
+def closed(folder: Path) -> Iterator[None]:
+    """Until the end of the block."""
+    with (folder / "gate.lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield lambda: [int(each) for each in waiting.read_text().split()]
+        yield
