@@ -39,6 +39,7 @@ class Shift:
         self.operators = operators
         #: SQLite, as it is set up by default, may tell the console that it is locked.
         self.is_locked_at_times = is_locked_at_times
+        self.checked = 0
         self.secrets: dict[str, list[str]] = defaultdict(list)
         first = self.new_secret("0")
         operators[0]("begin", secret=first)
@@ -57,6 +58,8 @@ class Shift:
             for step in STEPS:
                 step(self)
                 self.settle()
+                self._check_answers()
+        self._check_answers()
 
     def settle(self) -> None:
         time.sleep(CACHE_SECONDS)
@@ -82,9 +85,13 @@ class Shift:
         said = at_once(self.operators, "run", [{"line": ["twilio_reencrypt"]}] * 2)
         assert all(" 0 unreadable" in each for each in said), said
 
-    # Afterwards
+    def _check_answers(self) -> None:
+        answers = self.load.answers[self.checked :]
+        for answer in answers:
+            self._check(answer)
+        self.checked += len(answers)
 
-    def check(self, answer: Answer) -> None:
+    def _check(self, answer: Answer) -> None:
         began, ended = answer.began, answer.ended
         signing = self.history.between(began - CACHE_SECONDS, ended, "secret")
         is_member = self.history.between(began, ended, "is_member")

@@ -186,8 +186,6 @@ def test_every_token_verifies_with_the_key_that_signed_at_that_moment(
     shift = Shift(site, operators, is_locked_at_times=kind == LOCKS)
     shift.serve(clients)
 
-    for answer in shift.load.answers:
-        shift.check(answer)
     issued = [token for answer in shift.load.answers for token in answer.tokens]
     # All that should have signed has, and all that could be refused was.
     signed = {shift.signer(token) for token in issued}
