@@ -54,6 +54,7 @@ class Shift:
             for client, of_client in zip(clients, REQUESTS, strict=True)
             for request in of_client
         ]
+        time.sleep(CACHE_SECONDS)  # the servers may remember what was there before
         with self.site.console(clients[0]) as self.console, Load(requests) as self.load:
             for step in STEPS:
                 step(self)

@@ -117,7 +117,7 @@ class Site:
 def _wait_for(client: httpx.Client) -> None:
     for _ in range(300):
         try:
-            client.get("/twilio/tokens/video/")
+            client.get("/")
         except httpx.TransportError:
             time.sleep(0.1)
         else:
