@@ -10,8 +10,11 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+
+from tests.databases import address_of, why_it_does_not_answer
 
 from . import builds
 from .builds import Build
@@ -35,10 +38,11 @@ def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> No
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("DATABASE_URL", None)
     if build.server:
-        address = environment.get(build.server)
-        if not address:
-            pytest.skip(f"{build.server} is not set.")
-        environment["DATABASE_URL"] = address
+        if reason := why_it_does_not_answer(build.server):
+            pytest.skip(reason)
+        # A name of its own, for others run beside it. The tests make the database, and drop it.
+        address = address_of(build.server).rpartition("/")[0]
+        environment["DATABASE_URL"] = f"{address}/{uuid4().hex[:8]}"
     for each in ROOT.iterdir():
         if each.name not in (".git", "twilio_tokens"):
             (tmp_path / each.name).symlink_to(each)

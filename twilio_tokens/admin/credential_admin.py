@@ -27,6 +27,7 @@ from twilio_tokens.admin.moments import to_the_minute
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
+from twilio_tokens.saving import TRIES, is_deadlock
 from twilio_tokens.verification import Finding, verify_resource
 
 LEVELS = {
@@ -145,11 +146,15 @@ def again_if_outrun(view: Callable[[], _Answer]) -> _Answer:
     """What the form found free, another request may take before it is saved.
 
     The view's transaction is rolled back then. The second time the form sees what is stored.
+    MariaDB may meet a deadlock more often.
     """
-    try:
-        return view()
-    except (IntegrityError, OperationalError):  # the latter where MariaDB has met a deadlock
-        return view()
+    for tries in range(1, TRIES):
+        try:
+            return view()
+        except (IntegrityError, OperationalError) as error:
+            if tries > 1 and not is_deadlock(error):
+                raise
+    return view()
 
 
 class ProtectedByAudit(CredentialAdmin):
