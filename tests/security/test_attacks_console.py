@@ -96,19 +96,17 @@ SMUGGLED = {
 @pytest.mark.parametrize("model", [Account, APIKey, *RESOURCES], ids=lambda model: model.__name__)
 def test_a_form_takes_no_field_that_it_does_not_show(console: Console, model: Any) -> None:
     client, row = console.clients["superuser"], console.rows[model]
-    before = model.objects.values().get(pk=row.pk)
     added = client.post(url(model, "add"), console.posted(model, "add", "") | SMUGGLED)
     assert added.status_code == 302
     changed = console.posted(model, "change", "") | SMUGGLED
     changed |= {"name": "changed-again", "account_id": console.main.pk}
     assert client.post(url(model, "change", row.pk), changed).status_code == 302
-    after = model.objects.values().get(pk=row.pk)
-    new = model.objects.values().get(name="changed")
-    assert str(new[model._meta.pk.attname]) not in (SMUGGLED["id"], SMUGGLED["pk"])
-    for name in SMUGGLED.keys() & before.keys() - {"id", "updated_at"}:
-        assert before[name] == after[name], name
-        assert name == "created_at" or new[name] in (None, ""), name
-    assert after.get("account_id") == before.get("account_id")
+    for name in ("changed", "changed-again"):
+        values = model.objects.values().get(name=name)
+        taken = {each for each in SMUGGLED if str(values.get(each)).startswith(SMUGGLED[each])}
+        assert taken == set()
+    if model is APIKey:  # signed tokens and its sealed secret belong to the one account
+        assert APIKey.objects.get(pk=row.pk).account == row.account
 
 
 def test_a_replacement_stays_in_the_account_of_the_key_that_it_replaces(console: Console) -> None:
