@@ -36,7 +36,8 @@ _FIELD = re.compile(r"(?:.*-)?(?:secret|sid|token)")
 #: On the console's pages, what may be a secret whatever field it was typed into.
 _SECRET_LIKE = re.compile(r"[!-~]{16}")
 
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
+#: From the end of a token's header: a search for its start could begin anywhere in a long text.
+_TOKEN = re.compile(r"[\w-]{8}\.eyJ[\w-]{8,}\.[\w-]{8}")
 
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "TRACE")
 

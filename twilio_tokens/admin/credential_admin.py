@@ -24,6 +24,7 @@ from twilio_tokens.admin.badges import OUTCOMES, badge
 from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
 from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
+from twilio_tokens.admin.page import PrivateHistory
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
@@ -42,7 +43,7 @@ Fieldsets = list[tuple[Any, Any]]
 _Answer = TypeVar("_Answer")
 
 
-class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CredentialAdmin(PrivateHistory):
     """A secret may be typed into each of these forms, by mistake too."""
 
     form = CredentialForm
