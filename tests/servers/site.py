@@ -43,12 +43,13 @@ APIKey.objects.create(
 TwiMLApp.objects.create(
     account=account, name="phone", sid="AP" + "0" * 32, is_default=True, allow_incoming=True
 )
+User.objects.create_superuser("boss", password="boss")
 print(Token.objects.create(user=User.objects.create(username="anna")).key)
 """
 
 
 class Site:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.secret = new_secret()
         self.environment = {
@@ -58,6 +59,7 @@ class Site:
             "SITE_CACHE": "filebased.FileBasedCache",
             "SITE_CACHE_LOCATION": str(folder / "cache"),
             "SITE_ENCRYPTION_KEY": generate_key(),
+            **environment,
         }
         setup = [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"]
         self.token = subprocess.run(
@@ -70,13 +72,15 @@ class Site:
         ).stdout.strip()
 
     @contextmanager
-    def served_by(self, server: str, **environment: str) -> Iterator[httpx.Client]:
+    def served_by(
+        self, server: str, *arguments: str, **environment: str
+    ) -> Iterator[httpx.Client]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [part.format(port=port) for part in SERVERS[server]]
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", *command, *arguments],
             env={**self.environment, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
