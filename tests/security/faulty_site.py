@@ -42,14 +42,15 @@ def _fill_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, NO_LIMIT[1]))
 
 
-def _free_disk(**kwargs: Any) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, NO_LIMIT)
-
-
 def reach(place: str) -> None:
     here, _, what = (FAULT.read_text() if FAULT.exists() else "").partition(" ")
     if here == place:
         {"raises": _raise, "hangs": _hang, "fills the disk": _fill_disk}[what]()
+
+
+def at_the_start(**kwargs: Any) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, NO_LIMIT)
+    reach("request")
 
 
 def identity(user: Any) -> str:
@@ -75,7 +76,7 @@ def after_the_token(**kwargs: Any) -> None:
 
 
 TWILIO_TOKENS_IDENTITY, TWILIO_TOKENS_ROOM_POLICY = identity, room_policy
-request_started.connect(_free_disk)
+request_started.connect(at_the_start)
 pre_save.connect(before_the_record, sender="twilio_tokens.IssuedToken")
 post_save.connect(after_the_record, sender="twilio_tokens.IssuedToken")
 access_token_issued.connect(after_the_token)

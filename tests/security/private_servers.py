@@ -68,9 +68,13 @@ class PrivateServer:
         self.kill()
         shutil.rmtree(self.folder)
 
-    def start(self, *arguments: str) -> None:
-        self.process = self.run([*self.command(), *arguments])
+    def start(self) -> None:
+        self.begin()
         wait_until(self.answers, f"{self.programs[0]} answers")
+
+    def begin(self, *arguments: str) -> None:
+        """Start it, and do not wait until it answers."""
+        self.process = self.run([*self.command(), *arguments])
 
     def stop(self) -> None:
         self.process.send_signal(self.stops_at)
@@ -194,19 +198,31 @@ class Redis(PrivateServer):
         arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
         return [self.program["redis-server"], *arguments]
 
-    def answers(self) -> bool:
-        with self.connect() as connection:
-            try:
-                return bool(connection.ping())
-            except redis.ConnectionError:
-                return False
+    def prepare(self) -> None:
+        # One connection, which stays when no other is let in.
+        self.control = redis.Redis(port=self.port, max_connections=1, retry=None)
 
-    def connect(self) -> redis.Redis:
-        return redis.Redis(port=self.port, single_connection_client=False)
+    def __exit__(self, *error: object) -> None:
+        self.control.close()
+        super().__exit__(*error)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.control.ping())
+        except redis.ConnectionError:
+            return False
+
+    def is_loading(self) -> bool:
+        try:
+            self.control.ping()
+        except redis.BusyLoadingError:
+            return True
+        except redis.ConnectionError:
+            pass
+        return False
 
     def execute(self, *command: str | int) -> Any:
-        with self.connect() as connection:
-            return connection.execute_command(*command)
+        return self.control.execute_command(*command)
 
     @property
     def url(self) -> str:

@@ -72,9 +72,7 @@ class Site:
         ).stdout.strip()
 
     @contextmanager
-    def served_by(
-        self, server: str, *arguments: str, **environment: str
-    ) -> Iterator[httpx.Client]:
+    def served_by(self, server: str, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -13,7 +13,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import router
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +30,8 @@ from twilio_tokens.exceptions import (
 from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
-from twilio_tokens.models import Resource
+from twilio_tokens.models import IssuedToken, Resource
+from twilio_tokens.saving import savepoint
 
 
 class _WriteOnly(forms.Textarea):
@@ -115,7 +116,7 @@ class TestTokenForm(forms.Form):
         values = self.cleaned_data
         try:
             # A record that cannot be written leaves the page's transaction usable.
-            with transaction.atomic():
+            with savepoint(router.db_for_write(IssuedToken)):
                 self.issued = issue_access_token(
                     user=values["username"],
                     grants=self._grants(),
