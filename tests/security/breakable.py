@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,6 +45,25 @@ class BreakableSite(Site):
             yield
         finally:
             (self.folder / "fault").unlink()
+
+    @contextmanager
+    def running(self, command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """A command of ``manage.py``."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "django", command],
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield process
+
+    def run(self, command: str, **environment: str) -> str:
+        """What it writes to standard output, when it has succeeded."""
+        with self.running(command, **environment) as process:
+            output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        return output
 
 
 class Served:

@@ -159,19 +159,20 @@ class PostgreSQL(PrivateServer):
         address = f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
         return psycopg.connect(address, autocommit=True)
 
-    def execute(self, statement: Any, database: str = "postgres") -> Any:
+    def execute(self, statement: Any, *, database: str = "postgres") -> Any:
         """The first row, where there is one."""
         with self.connect(database) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchone() if cursor.description else None
 
-    def disconnect_site(self, database: str = "site") -> None:
+    def query(self, statement: Any) -> Any:
+        """The same in the site's database."""
+        return self.execute(statement, database="site")
+
+    def disconnect_site(self) -> None:
         """Ends the site's connections, as a server does with those that are idle for long."""
-        sessions = f"FROM pg_stat_activity WHERE datname = '{database}' AND usename = 'site'"
-        self.execute(f"SELECT pg_terminate_backend(pid) {sessions}")
-        wait_until(
-            lambda: self.execute(f"SELECT count(*) {sessions}") == (0,), "the site is disconnected"
-        )
+        sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'site'"
+        wait_until(lambda: not self.execute(sessions), "the site is disconnected")
 
     def wait_for_blocked(self, statements: int = 1) -> int:
         """Until so many wait for a lock; the process that serves one of them."""
