@@ -70,6 +70,8 @@ BAD = [
     ("ACCOUNT", 1, "E003", Error, "ACCOUNT should be a callable", "its dotted path"),
     ("WORKER", "os.no_such", "E003", Error, "WORKER should be", "its dotted path"),
     ("ROOM_POLICY", "os.no_such", "E003", Error, "ROOM_POLICY should be", "its dotted path"),
+    ("PARAMS", "False", "E003", Error, "PARAMS should be a callable", "its dotted path"),
+    ("PARAMS", None, "E003", Error, "PARAMS should be True, False or", "its dotted path"),
     ("HTTP_CLIENT", "client", "E003", Error, "HTTP_CLIENT should be", "its dotted path"),
     ("ROOM_REQUIRED", "False", "E004", Error, "ROOM_REQUIRED should be True or", "README"),
     ("AUDIT", 1, "E004", Error, "AUDIT should be True or False", "README"),

@@ -88,6 +88,7 @@ def check_callables(**kwargs: Any) -> list[CheckMessage]:
         lambda: settings.account,
         lambda: settings.worker,
         lambda: settings.room_policy,
+        lambda: settings.params,
         lambda: settings.http_client,
     )
 

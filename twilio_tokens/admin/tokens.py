@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -42,6 +44,7 @@ from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.identity import users_named
+from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.models import APIKey, IssuedToken
 
 
@@ -201,9 +204,11 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_issue_test_token_permission(request):
             raise PermissionDenied
         assert request.user.is_authenticated
-        form = TestTokenForm(request.POST if request.method == "POST" else None)
+        data = request.POST if request.method == "POST" else None
+        form = TestTokenForm(data, issued_by=request.user)
         context = {"title": _("Issue a test token"), "submit": _("Issue the token"), "form": form}
-        if form.is_valid() and form.issue(issued_by=request.user):
+        note = partial(self._note_test_token, request)
+        if form.is_valid() and form.issue(note):
             assert form.issued is not None
             seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
             context |= {
@@ -213,6 +218,13 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 **self._decoded(request, decode(form.issued.token)),
             }
         return page_response(self, request, "issuedtoken/test_token", context)
+
+    def _note_test_token(
+        self, request: HttpRequest, user: AbstractBaseUser, issued: IssuedAccessToken
+    ) -> None:
+        """In the history of the user, which is kept also where the audit is off."""
+        text = gettext("Issued the Twilio test token %(jti)s in this user's name.")
+        self.log_change(request, user, text % {"jti": issued.jti})
 
     def decode_view(self, request: HttpRequest) -> TemplateResponse:
         if not self.has_view_permission(request):

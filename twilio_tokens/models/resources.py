@@ -17,6 +17,7 @@ from twilio_tokens.fields import SIDField, SlugNameField
 
 from .accounts import Account
 from .checked import Checked
+from .restricted import Restricted
 
 
 @dataclass(frozen=True)
@@ -107,20 +108,7 @@ class ResourceWithDefault(WithDefault, Resource):
         return Account._base_manager.using(using).filter(pk=self.account_id)
 
 
-class RestrictedResource(ResourceWithDefault):
-    """The members of ``groups`` may use it; without groups, everyone."""
-
-    groups = models.ManyToManyField(
-        "auth.Group",
-        blank=True,
-        related_name="+",
-        verbose_name=_("groups"),
-        help_text=_(
-            "Only members may use it; superusers, too, must be members. None chosen: every "
-            "signed-in user may."
-        ),
-    )
-
+class RestrictedResource(Restricted, ResourceWithDefault):
     class Meta(ResourceWithDefault.Meta):
         abstract = True
 
