@@ -115,7 +115,7 @@ def test_what_cannot_be_recorded_is_not_issued_and_the_console_is_shown(
         for page in ("account", "apikey", "issuedtoken", "issuedtoken/test"):
             assert operator.get(f"{CONSOLE}/{page}/").status_code == 200
         asked = served.send(f"{CONSOLE}/issuedtoken/test/", username="anna", video="on")
-        assert "No token was issued: The audit record was not written" in asked.text
+        assert "No token was issued: " in asked.text
         if fault != "full":  # which begins with the record
             assert_told_in_the_console(
                 served.send(f"{CONSOLE}/account/add/", name="Other", sid="AC" + "1" * 32)
