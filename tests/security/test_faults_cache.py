@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .breakable import VIDEO, BreakableSite, Served, assert_unavailable
+from .breakable import CONSOLE, VIDEO, BreakableSite, Served, assert_unavailable
 from .private_servers import Redis, Step, broken, wait_until
 
 
@@ -114,6 +114,20 @@ def test_what_is_not_counted_is_not_issued_and_the_next_request_works(
     with broken(redis, fault):
         assert_unavailable(served.post(), "throttle_unavailable")
         assert served.client.get(VIDEO).status_code == 200
+    served.assert_works()
+
+
+@pytest.mark.parametrize("fault", ["killed", "hangs", "out of memory"])
+def test_the_console_tells_that_nothing_is_counted(
+    fault: str, served: Served, redis: Redis
+) -> None:
+    operator = served.operator
+    with broken(redis, FAULTS[fault]):
+        overview = operator.get(f"{CONSOLE}/")
+        assert overview.status_code == operator.get(f"{CONSOLE}/apikey/").status_code == 200
+        asked = served.send(f"{CONSOLE}/issuedtoken/test/", username="boss", video="on")
+        assert "No token was issued: The cache raised" in asked.text
+    assert ("cache does not answer" in overview.text) is (fault != "out of memory")
     served.assert_works()
 
 
