@@ -21,7 +21,7 @@ def served(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     cache = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": redis.url,
-        "OPTIONS": {"socket_timeout": 0.3},
+        "OPTIONS": {"socket_timeout": 1},
     }
     site = BreakableSite(
         tmp_path_factory.mktemp("site"),

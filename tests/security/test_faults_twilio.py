@@ -91,6 +91,7 @@ def test_every_door_says_so_and_stays_open(
     with suppress(CommandError):
         call_command("twilio_verify")
 
+    monkeypatch.undo()
     twilio.recover()
     twilio.keys[api_key.sid] = Key(secret, sid("AC"))
     twilio.services[sid("IS")] = (sid("AC"), "Support")
