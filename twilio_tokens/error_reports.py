@@ -205,10 +205,14 @@ def _guarded(view: Callable[..., _Answer], exposure: Exposure) -> Callable[..., 
         return view(request, *args, **kwargs)
 
     wrapper.exposure = exposure  # type: ignore[attr-defined]
-    guarded: Callable[..., _Answer] = login_not_required(wrapper)
+    return outside_transactions(login_not_required(wrapper))
+
+
+def outside_transactions(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
+    """The view, without a transaction around it on a site with ATOMIC_REQUESTS."""
     for alias in connections:
-        guarded = transaction.non_atomic_requests(using=alias)(guarded)
-    return guarded
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 @cache

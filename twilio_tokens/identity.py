@@ -14,13 +14,14 @@ from django.core.exceptions import (
     ObjectDoesNotExist,
     ValidationError,
 )
-from django.db import DataError, router, transaction
+from django.db import DataError, router
 from django.utils.translation import gettext as _
 
 from .conf import answer_of, settings
 from .exceptions import IdentityNotAllowed
 from .grants import Grant
 from .grants.identity_rule import shown
+from .saving import savepoint
 
 #: Control characters, and lone surrogates, which no encoding has.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -67,7 +68,7 @@ def users_named(username: str) -> list[Any]:
     users = model._default_manager.db_manager(using)
     try:
         # PostgreSQL gives up the whole transaction for a value that its column cannot hold.
-        with transaction.atomic(using=using):
+        with savepoint(using):
             try:
                 return [users.get_by_natural_key(username)]
             except MultipleObjectsReturned:

@@ -1,8 +1,9 @@
-"""Saving what was changed, and nothing else."""
+"""Saving what was changed and nothing else, and what fails without harm to the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, models, router, transaction
+from django.db import DatabaseError, connections, models, router, transaction
 from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +32,15 @@ def is_deadlock(error: DatabaseError) -> bool:
 
 #: Values of other types may change in place, so they count as changed.
 _UNCHANGING = (type(None), str, bytes, int, float, Decimal, date, time, timedelta, UUID, Sealed)
+
+
+def savepoint(using: str) -> AbstractContextManager[None]:
+    """What fails within it leaves the transaction around it usable, which PostgreSQL gives up.
+
+    It begins none: on a SQLite whose transactions begin with a lock, reading would wait for it.
+    """
+    is_needed = connections[using].in_atomic_block
+    return transaction.atomic(using=using) if is_needed else nullcontext()
 
 
 class SavesChanges(models.Model):

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.badges import OUTCOMES, badge
 from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
+from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
 from twilio_tokens.admin.page import PrivateHistory
@@ -54,7 +55,7 @@ class CredentialAdmin(PrivateHistory):
     def get_urls(self) -> list[URLPattern]:
         urls = [*self.own_urls(), *super().get_urls()]
         for each in urls:
-            each.callback = hide_posted_secrets(each.callback)
+            each.callback = hide_posted_secrets(tells_of_failures(each.callback))
         return urls
 
     def own_urls(self) -> list[URLPattern]:
