@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, router
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -29,6 +29,7 @@ from twilio_tokens.models import (
     RestrictedResource,
     resource_kinds,
 )
+from twilio_tokens.saving import savepoint
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def overview(user: User, site: str = "admin") -> list[Line]:
     """
     try:
         # PostgreSQL gives up a transaction at the first table that is missing.
-        with transaction.atomic(using=router.db_for_read(Account)):
+        with savepoint(router.db_for_read(Account)):
             lines = [*_site(), *_accounts(user), *_keys(user), *_failed_checks(user)]
             lines += _closed(user)
     except DatabaseError:

@@ -29,8 +29,9 @@ from twilio_tokens.admin.audit_list import (
     UserFilter,
 )
 from twilio_tokens.admin.credential_admin import Fieldsets
+from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.decoded import moments, pretty, signature
-from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.admin.page import PrivateHistory, change_page, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.admin.token_forms import DecodeForm, TestTokenForm, username_of
 from twilio_tokens.characters import visible
@@ -43,7 +44,7 @@ from twilio_tokens.models import APIKey, IssuedToken
 
 
 @admin.register(IssuedToken)
-class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IssuedTokenAdmin(PrivateHistory):
     list_display = (
         "issued_at",
         "is_live",
@@ -202,14 +203,18 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"test": self.test_view, "decode": self.decode_view}
-        return [
+        ours = [
             path(
                 f"{name}/",
-                hide_tokens(self.admin_site.admin_view(view)),
+                hide_tokens(tells_of_failures(self.admin_site.admin_view(view))),
                 name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
             )
             for name, view in pages.items()
-        ] + super().get_urls()
+        ]
+        djangos = super().get_urls()
+        for each in djangos:
+            each.callback = tells_of_failures(each.callback)
+        return [*ours, *djangos]
 
     def test_view(self, request: HttpRequest) -> TemplateResponse:
         """Issues a token, as its user would get it, for a member of staff who tries it."""
