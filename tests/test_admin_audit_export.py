@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -199,47 +197,23 @@ def test_under_asgi_chunks_are_sent_as_they_are_made(
     assert len(lines(b"".join(received))) == 5
 
 
-POPULATE = """
-from django.contrib.auth.models import User
-from django.test import Client
-from django.utils import timezone
-from twilio_tokens.models import APIKey, IssuedToken
-client = Client()
-client.force_login(User.objects.create_superuser("admin"))
-now = timezone.now()
-key = APIKey.objects.get()
-IssuedToken.objects.bulk_create(
-    IssuedToken(
-        jti=str(number), identity="anna", api_key=key, grants={}, issued_at=now, expires_at=now
-    )
-    for number in range(3_000)
-)
-print(client.session.session_key)
-"""
-
-
 def test_real_servers_stream_the_export(tmp_path: Path) -> None:
     site = Site(tmp_path)
-    session = subprocess.run(
-        [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"],
-        env=site.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    site.operator("add_old_records", number=3_000)
     audit = "/admin/twilio_tokens/issuedtoken/"
     # Django warns where it collects the whole file first; here that would fail.
     for server in ("uvicorn", "gunicorn"):
-        with site.served_by(server, PYTHONWARNINGS="error:StreamingHttpResponse") as client:
-            client.cookies.set("sessionid", session)
-            client.get(audit)
+        with (
+            site.served_by(server, PYTHONWARNINGS="error:StreamingHttpResponse") as client,
+            site.console(client) as console,
+        ):
             data = {
                 "action": "export_csv",
                 "_selected_action": "1",
                 "select_across": "1",
-                "csrfmiddlewaretoken": client.cookies["csrftoken"],
             }
-            with client.stream("POST", audit, data=data) as response:
+            with console.stream("POST", audit, data=data) as response:
                 assert response.status_code == 200
                 assert response.headers["Transfer-Encoding"] == "chunked"
                 assert len(lines(b"".join(response.iter_raw()))) == 3_000
+    site.close()

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.signals import pre_save
 from django.test.utils import isolate_apps
 
@@ -331,6 +332,51 @@ def test_a_first_account_that_was_overtaken_is_tried_again(make: Any) -> None:
     pre_save.connect(be_overtaken, sender=Account)
     make(Account, "1")
     assert defaults(Account) == ["row-1"]
+
+
+DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
+
+
+@pytest.fixture
+def undone(request: Any) -> Iterator[list[Any]]:
+    """What Django tells of saves, of which the database undoes the first few."""
+    times, error = request.param
+    tries: list[Any] = []
+
+    def undo(**kwargs: Any) -> None:
+        tries.append(kwargs)
+        if len(tries) <= times:
+            raise error
+
+    pre_save.connect(undo, sender=Account)
+    yield tries
+    pre_save.disconnect(undo, sender=Account)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("undone", [(1, DEADLOCK), (4, DEADLOCK)], indirect=True)
+def test_what_a_deadlock_undoes_is_tried_again(undone: list[Any]) -> None:
+    Account.objects.create(name="row-1", sid=sid("AC", "1"))
+    assert defaults(Account) == ["row-1"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("undone", "around", "tries"),
+    [
+        ((5, DEADLOCK), nullcontext, 5),
+        # With it, the transaction around it is undone.
+        ((1, DEADLOCK), transaction.atomic, 1),
+        ((1, OperationalError(2006, "Server has gone away")), nullcontext, 1),
+    ],
+    indirect=["undone"],
+)
+def test_it_is_so_a_few_times_and_nothing_else_is(
+    undone: list[Any], around: Any, tries: int
+) -> None:
+    with pytest.raises(OperationalError), around():
+        Account.objects.create(name="row-1", sid=sid("AC", "1"))
+    assert len(undone) == tries
 
 
 @pytest.mark.parametrize("model", WITH_DEFAULT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import connections, models, router, transaction
+from django.db import DatabaseError, connections, models, router, transaction
 from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +19,16 @@ from .crypto import Sealed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: How often what others were in the way of is done. Each time one of them is out of the way.
+TRIES = 5
+#: By which MariaDB says that it has undone one of two transactions that waited for each other.
+_DEADLOCK = 1213
+
+
+def is_deadlock(error: DatabaseError) -> bool:
+    return error.args[:1] == (_DEADLOCK,)
+
 
 #: Values of other types may change in place, so they count as changed.
 _UNCHANGING = (type(None), str, bytes, int, float, Decimal, date, time, timedelta, UUID, Sealed)

@@ -22,7 +22,6 @@ from twilio_tokens.signals import access_token_issued
 #: A row that was changed is known at once, also in another process.
 TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 0
 TWILIO_TOKENS_THROTTLE_RATE = None
-TWILIO_TOKENS_ENCRYPTION_KEYS = os.environ["SITE_ENCRYPTION_KEY"].split(",")
 globals().update(json.loads(os.environ.get("SITE_SETTINGS", "{}")))
 
 FAULT, HANGS = FOLDER / "fault", FOLDER / "hangs"

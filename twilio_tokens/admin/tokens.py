@@ -37,7 +37,7 @@ from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.credential_admin import Fieldsets
 from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.moments import to_the_second
-from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.admin.page import PrivateHistory, change_page, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.admin.token_forms import DecodeForm, TestTokenForm, username_of
 from twilio_tokens.decoding import DecodedToken, decode
@@ -49,7 +49,7 @@ from twilio_tokens.models import APIKey, IssuedToken
 
 
 @admin.register(IssuedToken)
-class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IssuedTokenAdmin(PrivateHistory):
     list_display = (
         "issued_at",
         "is_live",
