@@ -31,7 +31,7 @@ def site(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Br
 
 @pytest.fixture(autouse=True)
 def _key_ring(site: BreakableSite, settings: Any) -> None:
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [*site.encryption_keys]
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = list(site.encryption_keys)
 
 
 def kill_half_way(
@@ -76,8 +76,8 @@ def test_secrets_of_which_some_are_encrypted_again_all_open_and_the_rest_follows
     secrets = [site.secret, *(new_secret() for _ in range(4))]
     add_keys(postgresql, secrets[1:])
     [old], new = site.encryption_keys, generate_key()
-    site.change_encryption_keys(new, old)
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [new, old]
+    site.change_encryption_keys(new, old)
     third = "SELECT * FROM twilio_tokens_apikey WHERE sid LIKE 'SK2%' FOR UPDATE"
 
     kill_half_way("twilio_reencrypt", site, postgresql, third)
