@@ -36,7 +36,9 @@ class BreakableSite(Site):
         known = json.loads(self.environment["SITE_SETTINGS"])
         environment = {"SITE_SETTINGS": json.dumps({**known, **settings})}
         with self.served_by("gunicorn", "--threads=1", *arguments, **environment) as client:
-            yield Served(self, client)
+            served = Served(self, client)
+            with served.operator:
+                yield served
 
     @contextmanager
     def failing(self, fault: str) -> Iterator[None]:
@@ -70,26 +72,12 @@ class BreakableSite(Site):
 class Served:
     def __init__(self, site: BreakableSite, client: httpx.Client) -> None:
         self.site, self.client = site, client
-        self._operator: httpx.Client | None = None
-
-    @property
-    def operator(self) -> httpx.Client:
-        """Signed in to the console, by a session in the database."""
-        if self._operator is None:
-            self._operator = httpx.Client(
-                base_url=self.client.base_url, timeout=60, trust_env=False
-            )
-            login = {"username": "boss", "password": "boss"}
-            assert self.send("/admin/login/", **login).status_code == 302
-        return self._operator
+        #: Signed in to the console, by a session in the database.
+        self.operator = site.console(client)
 
     def send(self, page: str, **form: str) -> httpx.Response:
         """What an operator posts to a page of the console."""
-        operator = self.operator
-        if "csrftoken" not in operator.cookies:
-            operator.get("/admin/login/")
-        form["csrfmiddlewaretoken"] = operator.cookies["csrftoken"]
-        return operator.post(page, data=form)
+        return self.operator.post(page, data=form)
 
     def post(self) -> httpx.Response:
         return self.client.post(VIDEO, json={"room": "A"})
