@@ -43,6 +43,7 @@ NAMES = {
     "open": "for-everyone",
     "closed": "for-members",
     "theirs": "of-the-tenant",
+    "shut": "of-a-deleted-group",
     "push": "our-phones",
     "their push": "their-phones",
 }
@@ -75,6 +76,8 @@ class Site:
             self._add("open", self.main)
             self._add("closed", self.main, is_default=True).groups.add(self.members)
             self._add("theirs", self.other, is_default=True)
+            self._add("shut", self.main).groups.add(Group.objects.create(name="deleted"))
+            Group.objects.get(name="deleted").delete()
         for name, account in (("push", self.main), ("their push", self.other)):
             PushCredential.objects.create(
                 account=account, name=NAMES[name], sid=sid("CR", account.sid[-1]), platform="apn"
@@ -160,7 +163,7 @@ def cell(site: Site, product: str, page: str, row: str, person: str) -> str:
     assert person == "removed" or IssuedToken.objects.count() == issued
     if response.status_code == 200:
         return " ".join(
-            ["200", *(name for name in ("open", "closed", "theirs") if NAMES[name] in text)]
+            ["200", *(name for name in ("open", "closed", "theirs", "shut") if NAMES[name] in text)]
         )
     assert not any(name in text for name in NAMES.values())
     usual = CODES[response.status_code]
