@@ -404,6 +404,30 @@ def test_of_two_first_accounts_the_later_does_not_demote_the_earlier(make: Any) 
     assert defaults(Account) == ["row-1"]
 
 
+@on_a_server
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_was_overtaken_demotes_nobody_before_it_has_waited(make: Any) -> None:
+    """A third one, which waits for its turn, would find a default that it does not know of."""
+    saved: list[str] = []
+
+    def be_overtaken(run: Any, sql: str, *args: Any) -> Any:
+        found = run(sql, *args)
+        if sql.endswith("FOR UPDATE") and not saved:
+            saved.append("row-1")
+            assert at_once(lambda: make(Account, "1")) == []
+        return found
+
+    def note(instance: Account, **kwargs: Any) -> None:
+        saved.append(instance.name)
+
+    pre_save.connect(note, sender=Account)
+    with connection.execute_wrapper(be_overtaken):
+        make(Account, "2", is_default=True)
+    pre_save.disconnect(note, sender=Account)
+    assert saved == ["row-1", "row-1", "row-2", "row-2"]  # the last one, after it has waited
+    assert defaults(Account) == ["row-2"]
+
+
 SAVE_CONCURRENTLY = """
 import threading
 

@@ -70,6 +70,9 @@ class WithDefault(SavesChanges):
                 with transaction.atomic(using=using):
                     waited_for = self._lock(using)
                     names = self._settle_default(using, names)
+                    # Who waited for nobody must not change what others do wait for.
+                    if waited_for and self._becomes_default(names):
+                        self._demote_others(using)
                     super().save(
                         force_insert=force_insert,
                         force_update=force_update,
@@ -91,12 +94,15 @@ class WithDefault(SavesChanges):
                     raise
 
     def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
-        """Make room for this row if it becomes the default; the names of the fields to save."""
+        """The names of the fields to save."""
+        return names and names | {"is_default"} if self._becomes_default(names) else names
+
+    def _becomes_default(self, names: set[str] | None) -> bool:
         decides = names is None or names & {"is_default", *self.default_within, *self._within}
-        if not (self.is_default and decides):
-            return names
+        return bool(self.is_default and decides)
+
+    def _demote_others(self, using: str) -> None:
         self.alike(using).filter(is_default=True).exclude(pk=self.pk).update(is_default=False)
-        return names and names | {"is_default"}
 
     @property
     def _within(self) -> dict[str, Any]:

@@ -55,6 +55,14 @@ BUILDS = [
         "        return ids or frozenset()\n",
     ),
     Build(
+        proof="tests/test_defaults.py"
+        "::test_an_account_that_was_overtaken_demotes_nobody_before_it_has_waited",
+        file="defaults.py",
+        old="if waited_for and self._becomes_default(names):",
+        new="if self._becomes_default(names):",
+        server=POSTGRESQL,
+    ),
+    Build(
         proof="tests/test_defaults.py::test_what_a_deadlock_undoes_is_tried_again[undone1]",
         file="saving.py",
         old="TRIES = 5\n",
