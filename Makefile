@@ -10,7 +10,7 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test sites browser lint types matrix mutants bench clean
+.PHONY: help demo test sites browser lint types matrix mutants bench lock audit dist clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -21,34 +21,46 @@ demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	@.venv/bin/python manage.py setup_demo --address $(ADDR)
 	.venv/bin/python manage.py runserver $(ADDR)
 
-test: lint types browser .venv/.sites ## lint, check types, test in Chromium, on each database that answers and on other sites
+test: lint types browser ## lint, check types, test in Chromium, on each database that answers and on other sites
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))
 
-sites: .venv/.sites ## take the main paths on each site of tests/sites
+sites: .venv/.development ## take the main paths on each site of tests/sites
 	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py
 
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
 	@unset DATABASE_URL; $(PYTEST) --numprocesses 4 --ds=tests.browser.settings tests/browser
 
-lint: .venv/.lint ## check style, and that imports point down only
+lint: .venv/.development ## check style, and that imports point down only
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache --no-logo
 
-bench: .venv/.test ## measure what issuing costs, beside a view that answers a constant
+bench: .venv/.development ## measure what issuing costs, beside a view that answers a constant
 	.venv/bin/python -m benchmarks.token_request
 
-types: .venv/.lint tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
+types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy
 	tests/node/node_modules/.bin/tsc --project tests/node
 
-matrix: .venv/.matrix tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
+matrix: .venv/.development tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
 	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
 
-mutants: .venv/.mutants ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
+mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
 	.venv/bin/python -m tests.mutants $(MODULE)
+
+lock: .venv/.development ## pin what setup.cfg asks for; OPTIONS=--upgrade takes the newest of everything
+	$(LOCK) requirements/build.in --output-file requirements/build.txt
+	$(LOCK) setup.cfg --all-extras --constraint requirements/build.txt --output-file requirements/development.txt
+	$(LOCK) setup.cfg --extra example --constraint requirements/development.txt --output-file requirements/example.txt
+	$(LOCK) setup.cfg --extra test --resolution lowest-direct --output-file requirements/lowest.txt
+
+audit: .venv/.development ## ask the registries for known vulnerabilities of what is pinned
+	.venv/bin/python -m supply.audit
+
+dist: .venv/.development ## build wheel and sdist of the last commit, twice, and compare them
+	.venv/bin/python -m supply.dist
 
 clean: ## remove what make has made, but for your data in var/
 	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
@@ -69,17 +81,23 @@ CONNECT = import django; django.setup(); \
 	npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.venv/.chromium: .venv/.browser
+.venv/.chromium: .venv/.development
 	.venv/bin/python -m tests.browser.chromium
 	@touch $@
 
-# A new virtual environment for each version of Python, and what an extra of setup.cfg needs in it.
+# Pins for each supported Python and system, with hashes and without addresses.
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--custom-compile-command 'make lock' $(OPTIONS)
+
+# A new virtual environment for each version of Python, and what a file of requirements/ pins in it.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 .venv/.python$(PYTHON_VERSION):
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 
-.venv/.%: .venv/.python$(PYTHON_VERSION) setup.cfg
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+.venv/.%: .venv/.python$(PYTHON_VERSION) requirements/%.txt requirements/build.txt setup.cfg
+	$(PIP) --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check

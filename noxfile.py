@@ -5,22 +5,36 @@ For a part of it: ``nox --python 3.12 -- tests/test_sids.py``.
 
 from __future__ import annotations
 
-from configparser import ConfigParser
-from pathlib import Path
-
 import nox
 
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 
-LOWEST = "lowest"
+# What requirements/ pins: the lowest versions that setup.cfg allows, and those of "make test".
+PINNED = {"lowest": "requirements/lowest.txt", "locked": "requirements/development.txt"}
+# With a version of Django: the newest of everything else.
 VERSIONS = [
-    ("3.10", LOWEST),
+    ("3.10", "lowest"),
     ("3.11", "5.2"),
     ("3.12", "6.1"),
     ("3.13", "5.2"),
-    ("3.13", "6.1"),
+    ("3.13", "locked"),
     ("3.14", "6.1"),
+]
+# What is about servers and processes, and tries builds: "make test" runs it, on one Python.
+ONCE = [
+    f"--ignore=tests/security/test_{name}.py"
+    for name in (
+        "broken_builds",
+        "concurrency",
+        "faults",
+        "faults_cache",
+        "faults_commands",
+        "faults_database",
+        "limit_at_once",
+        "on_the_wire",
+        "schemathesis",
+    )
 ]
 # The sites of tests/sites are slower: they run at both ends, and all of them only here.
 ALL_SITES = ("3.12", "6.1")
@@ -29,17 +43,15 @@ ALL_SITES = ("3.12", "6.1")
 @nox.session
 @nox.parametrize("python, django", VERSIONS)
 def tests(session: nox.Session, django: str) -> None:
-    constraints = Path(session.create_tmp(), "constraints.txt")
-    versions = lowest_versions() if django == LOWEST else [f"Django=={django}.*"]
-    constraints.write_text("\n".join(versions))
     extra = "sites" if (session.python, django) == ALL_SITES else "test"
-    session.install("--constraint", str(constraints), "--editable", f".[{extra}]")
-    without = [] if extra == "sites" or django == LOWEST else ["--ignore=tests/test_sites.py"]
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *without, *session.posargs)
-
-
-def lowest_versions() -> list[str]:
-    """Of what the package needs, by setup.cfg."""
-    setup = ConfigParser()
-    setup.read("setup.cfg")
-    return [need.replace(">=", "==") for need in setup["options"]["install_requires"].split()]
+    if django in PINNED:
+        build = "requirements/build.txt"
+        session.install("--require-hashes", "-r", build, "-r", PINNED[django])
+        session.install("--no-deps", "--no-build-isolation", "--editable", ".")
+    else:
+        newest = ("--upgrade", "--upgrade-strategy=eager")
+        session.install(*newest, "--editable", f".[{extra}]", f"Django=={django}.*")
+    without = [] if extra == "sites" or django == "lowest" else ["--ignore=tests/test_sites.py"]
+    session.run(
+        "pytest", "--numprocesses=auto", "--dist=worksteal", *ONCE, *without, *session.posargs
+    )

@@ -14,6 +14,7 @@ CALLABLES = {
     "IDENTITY": "identity",
     "ACCOUNT": "account",
     "ROOM_POLICY": "room_policy",
+    "PARAMS": "params",
     "HTTP_CLIENT": "http_client",
 }
 PATH = "twilio_tokens.identity.encoded_username"
@@ -29,6 +30,7 @@ PATH = "twilio_tokens.identity.encoded_username"
         ("max_ttl", 86_400),
         ("room_required", False),
         ("room_policy", None),
+        ("params", True),
         ("throttle_rate", "60/min"),
         ("audit", True),
         ("credential_cache_seconds", 15),
@@ -61,6 +63,7 @@ def test_names_lists_every_setting_that_is_read() -> None:
         ("MAX_TTL", "max_ttl", 1),
         ("MAX_TTL", "max_ttl", 86_400),
         ("ROOM_REQUIRED", "room_required", True),
+        ("PARAMS", "params", False),
         ("AUDIT", "audit", False),
         ("THROTTLE_RATE", "throttle_rate", None),
         ("THROTTLE_RATE", "throttle_rate", "5/s"),

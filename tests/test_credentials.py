@@ -337,13 +337,14 @@ def test_the_resources_of_a_sites_own_grant_are_remembered_as_well(
     assert serves(user, Live("docs")) == "does_not_exist"
 
 
-def test_a_group_that_is_deleted_is_forgotten(warm: ChatService, user: User) -> None:
+def test_a_service_that_is_opened_is_there_at_once(warm: ChatService, user: User) -> None:
     staff = Group.objects.create(name="staff")
     warm.groups.add(staff)
     assert serves(user) == "does_not_exist"
     staff.delete()
-    # As it was found before: without groups everybody may.
-    assert Credentials(user).find(ChatService, "support") == warm
+    assert serves(user) == "does_not_exist"
+    warm.open_to_everyone()
+    assert serves(user) == FIRST
 
 
 def test_a_sites_own_way_of_letting_groups_in_is_seen_at_once(

@@ -238,7 +238,7 @@ def test_other_lifetimes_are_refused(
 
 
 def inactive() -> User:
-    return User(username="gone", is_active=False)
+    return User.objects.create_user("gone", is_active=False)
 
 
 class Machine:

@@ -11,6 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from .rows import sid
 
+RESTRICTED = ("ChatService", "SyncService", "TwiMLApp", "Workspace")
+
 
 @pytest.mark.django_db
 def test_the_migrations_make_the_models_as_they_are() -> None:
@@ -59,3 +61,19 @@ def test_the_only_push_credential_of_a_platform_becomes_its_default_and_of_two_n
         "row-2",
         "row-3",
     }
+
+
+def test_what_has_groups_stays_restricted(migrate: Callable[[str], Any]) -> None:
+    models = migrate("0003_only_push_credentials_are_defaults")
+    account = models.get_model("twilio_tokens", "Account").objects.create(name="A", sid=sid("AC"))
+    group = models.get_model("auth", "Group").objects.create(name="staff")
+    for name in RESTRICTED:
+        rows = models.get_model("twilio_tokens", name).objects
+        rows.create(account=account, name="open", sid=sid("IS"))
+        rows.create(account=account, name="restricted", sid=sid("IS", "1")).groups.add(group)
+    migrated = migrate("0004_restricted_resources_stay_closed")
+    for name in RESTRICTED:
+        rows = migrated.get_model("twilio_tokens", name).objects
+        assert list(rows.filter(is_restricted=True).values_list("name", flat=True)) == [
+            "restricted"
+        ]

@@ -8,8 +8,9 @@ class TwilioTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, credentials  # noqa: F401
+        from . import checks, credentials, models  # noqa: F401
 
+        models.watch_groups()
         credentials.watch_models()
         if apps.is_installed("drf_spectacular"):  # pragma: no branch - tests/sites has one without
             from . import schema  # noqa: F401

@@ -34,6 +34,7 @@ NAMES = tuple(
         "MAX_TTL",
         "ROOM_REQUIRED",
         "ROOM_POLICY",
+        "PARAMS",
         "THROTTLE_RATE",
         "AUDIT",
         "CREDENTIAL_CACHE_SECONDS",
@@ -85,6 +86,16 @@ class Settings:
     @property
     def room_policy(self) -> Callable[[Any, str | None], bool | datetime] | None:
         return self._callable("ROOM_POLICY")
+
+    @property
+    def params(self) -> bool | Callable[[Any, Any, dict[str, str]], bool]:
+        value = self._get("PARAMS", True)
+        if isinstance(value, bool):
+            return value
+        function = self._callable("PARAMS")
+        if function is None:
+            raise SettingError("TWILIO_TOKENS_PARAMS should be True, False or a callable.")
+        return function
 
     @property
     def http_client(self) -> Callable[[], Any] | None:

@@ -248,12 +248,14 @@ class Credentials:
             resources = resources.filter(account=self.tenant)
         if issubclass(model, RestrictedResource):
             resources = resources.filter(
-                models.Q(groups=None) | models.Q(groups__in=self._group_ids)
+                models.Q(groups=None, is_restricted=False) | models.Q(groups__in=self._group_ids)
             ).distinct()
         return dict(resources.values_list("name", "account"))
 
     def _permits(self, entry: _Entry) -> bool:
-        return not entry.group_ids or not entry.group_ids.isdisjoint(self._group_ids)
+        if not entry.group_ids:
+            return not getattr(entry.resource, "is_restricted", False)
+        return not entry.group_ids.isdisjoint(self._group_ids)
 
     @cached_property
     def _group_ids(self) -> frozenset[Any]:

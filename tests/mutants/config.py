@@ -14,15 +14,25 @@ TOO_LONG = ["tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_
 LEFT_OUT = ("admin", "migrations", "templatetags")
 
 API = "views serializers parsers throttles offers"
+CHECKS = "checks checks_encryption_keys checks_fixtures checks_identities checks_views"
 CORE = "issuing credentials exceptions signals offers"
-GRANTS = "identity decoding grants grants_push grants_sync grants_taskrouter grants_video issuing"
+GRANTS = "identity decoding grants grants_push grants_sync grants_taskrouter grants_video grants_voice issuing"
 IMPORT = "command_import_env"
-ROWS = "defaults saving models"
+ROWS = "migrations defaults saving models models_restricted fields verification"
 TERMINAL = "commands command_decode command_purge command_reencrypt command_token command_verify"
 TWILIO = "twilio_api verification"
 TESTS = {
     "apps": "schema credentials",
-    "checks": "checks",
+    "characters": "characters",
+    "checks/caches": CHECKS,
+    "checks/databases": CHECKS,
+    "checks/encryption_keys": CHECKS,
+    "checks/error_reports": CHECKS,
+    "checks/fixtures": CHECKS,
+    "checks/identities": CHECKS,
+    "checks/settings": CHECKS,
+    "checks/views": CHECKS,
+    "checks/web": CHECKS,
     "conf": "conf",
     "credentials": CORE,
     "crypto": "crypto",
@@ -57,6 +67,7 @@ TESTS = {
     "models/checked": ROWS,
     "models/issued_tokens": ROWS,
     "models/resources": ROWS,
+    "models/restricted": ROWS,
     "offers": API,
     "parsers": API,
     "saving": ROWS,

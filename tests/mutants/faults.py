@@ -22,7 +22,8 @@ class Fault:
     path: Path
     function: str  #: the dotted name of what it is in; empty for the module itself
     change: str  #: “old → new”
-    source: str  #: of the whole module
+    original: str  #: of the whole module, as is the next
+    source: str
     lines: range  #: of the statement that it is in
 
 
@@ -46,7 +47,7 @@ def faults_of(path: Path) -> list[Fault]:
             while (function, name := change if number == 1 else f"{change} ({number})") in found:
                 number += 1
             whole = "".join([*lines[:above], mutated, *lines[end:]])
-            found[function, name] = Fault(path, function, name, whole, around)
+            found[function, name] = Fault(path, function, name, source, whole, around)
     return sorted(found.values(), key=lambda fault: (fault.lines.start, fault.change))
 
 

@@ -9,6 +9,8 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType
 
+from .faults import Fault
+
 
 class NotWithinFunctions(Exception):
     """The fault is in what runs when the module is imported."""
@@ -23,11 +25,11 @@ def functions_of(path: Path) -> list[FunctionType]:
     ]
 
 
-def swap(path: Path, faulty: str, functions: list[FunctionType]) -> None:
-    """Give the imported functions the code that they have in ``faulty``."""
-    name = str(path)
-    old = compile(path.read_text(), name, "exec", dont_inherit=True)
-    new = compile(faulty, name, "exec", dont_inherit=True)
+def swap(fault: Fault, functions: list[FunctionType]) -> None:
+    """Give the imported functions the code that they have with the fault."""
+    name = str(fault.path)
+    old = compile(fault.original, name, "exec", dont_inherit=True)
+    new = compile(fault.source, name, "exec", dont_inherit=True)
     changed = list(_changed(old, new))
     swapped = False
     for one, other in changed:
@@ -41,13 +43,13 @@ def swap(path: Path, faulty: str, functions: list[FunctionType]) -> None:
         raise NotWithinFunctions
 
 
-def import_with(path: Path, faulty: str) -> None:
-    """Have the module imported from ``faulty``, once it is."""
+def import_with(fault: Fault) -> None:
+    """Have the module imported with the fault, once it is."""
     read = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
-        if self.path == str(path):
-            return compile(faulty, self.path, "exec", dont_inherit=True)
+        if self.path == str(fault.path):
+            return compile(fault.source, self.path, "exec", dont_inherit=True)
         return read(self, fullname)
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign]

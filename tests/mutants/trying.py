@@ -28,7 +28,7 @@ from .config import TOO_LONG
 from .faults import Fault
 from .swapping import NotWithinFunctions, functions_of, import_with, swap
 
-OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "no:cacheprovider", "--no-migrations"]
+OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "time_machine", "-p", "no:cacheprovider"]
 OPTIONS += [f"--deselect={each}" for each in TOO_LONG]
 CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
@@ -62,6 +62,11 @@ def survivors(faults: list[Fault], tests: list[str]) -> list[Fault]:
     return [faults[each] for each in sorted(passed)]
 
 
+def options(tests: list[str]) -> list[str]:
+    """Without migrations the database is set up sooner; one test compares them with the models."""
+    return OPTIONS if "tests/test_migrations.py" in tests else [*OPTIONS, "--no-migrations"]
+
+
 def forked(action: Callable[[], int], limit: int | None) -> int:
     """The exit code of ``action`` in a process of its own; as failed, if it takes too long."""
     pid = os.fork()
@@ -87,15 +92,15 @@ def _silence() -> None:
 
 def _passes_afresh(fault: Fault, tests: list[str], limit: int) -> bool:
     def run() -> int:
-        import_with(fault.path, fault.source)
-        return int(pytest.main([*OPTIONS, "-x", *tests]))
+        import_with(fault)
+        return int(pytest.main([*options(tests), "-x", *tests]))
 
     return forked(run, limit) == PASSED
 
 
 def _try_while_running(faults: list[Fault], tests: list[str], answer: Path) -> int:
     trial = Trial(faults)
-    status = int(pytest.main([*OPTIONS, *tests], plugins=[trial]))
+    status = int(pytest.main([*options(tests), *tests], plugins=[trial]))
     answer.write_text(json.dumps([trial.passed, trial.elsewhere, trial.seconds]))
     return status
 
@@ -164,7 +169,7 @@ class Trial:
         for each in self.caches:
             each.cache_clear()
         try:
-            swap(fault.path, fault.source, functions)
+            swap(fault, functions)
         except NotWithinFunctions:
             return ELSEWHERE
         for item, following in _with_next(items):

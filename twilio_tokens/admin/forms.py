@@ -51,6 +51,22 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
+class RestrictedResourceForm(CredentialForm):
+    reopen = forms.BooleanField(
+        label=_("open to everyone"),
+        required=False,
+        help_text=_(
+            "Nobody may use it, because the last of its groups was deleted. Choose groups, or tick "
+            "this to let every signed-in user use it."
+        ),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance.is_closed:
+            self.fields.pop("reopen", None)
+
+
 class APIKeyForm(CredentialForm):
     """Asks Twilio before it takes a new secret."""
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from django.core.cache import caches
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, router
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -17,21 +16,20 @@ from django.utils.translation import ngettext
 
 from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
-from twilio_tokens.conf import Settings, settings
-from twilio_tokens.crypto import load_key_ring
-from twilio_tokens.exceptions import EncryptionKeyError, SettingError
+from twilio_tokens.admin.site_problems import site_problems, unusable_settings
+from twilio_tokens.characters import visible
+from twilio_tokens.conf import settings
 from twilio_tokens.grants import Grant, registered
 from twilio_tokens.models import (
     Account,
     APIKey,
     Checked,
-    IssuedToken,
     Outcome,
     Region,
     RestrictedResource,
     resource_kinds,
 )
-from twilio_tokens.throttles import TokenRateThrottle
+from twilio_tokens.saving import savepoint
 
 logger = logging.getLogger(__name__)
 
@@ -80,56 +78,25 @@ def overview(user: User, site: str = "admin") -> list[Line]:
     """
     try:
         # PostgreSQL gives up a transaction at the first table that is missing.
-        with transaction.atomic(using=router.db_for_read(Account)):
+        with savepoint(router.db_for_read(Account)):
             lines = [*_site(), *_accounts(user), *_keys(user), *_failed_checks(user)]
+            lines += _closed(user)
     except DatabaseError:
         logger.warning("The overview could not be read.", exc_info=True)
         text = _("The database could not be read. If migrations are missing, run “%(command)s”.")
         lines = [Line("failed", text % {"command": "manage.py migrate"})]
-    return [replace(each, url=each.page.url(site) if each.page else "") for each in lines]
+    return [
+        replace(each, text=visible(each.text), url=each.page.url(site) if each.page else "")
+        for each in lines
+    ]
 
 
 # What concerns every token
 
 
 def _site() -> Iterator[Line]:
-    for problem in _site_problems():
+    for problem in site_problems():
         yield Line("failed", problem)
-
-
-def _site_problems() -> Iterator[str]:
-    """Why no token can be issued, whoever asks for whatever."""
-    try:
-        load_key_ring()
-    except EncryptionKeyError as error:
-        yield error.reason
-    unusable = list(_unusable_settings())
-    yield from unusable
-    if unusable:
-        return
-    if settings.audit:
-        IssuedToken.objects.exists()  # an audit without its table is the caller's to catch
-    if settings.throttle_rate is not None:
-        yield from _cache_problem()
-
-
-def _unusable_settings() -> Iterator[str]:
-    for name, value in vars(Settings).items():
-        if isinstance(value, property) and name != "encryption_keys":
-            try:
-                getattr(settings, name)
-            except SettingError as error:
-                yield error.reason
-
-
-def _cache_problem() -> Iterator[str]:
-    try:
-        caches[TokenRateThrottle.cache_alias].get("twilio_tokens_overview")
-    except Exception as error:  # noqa: BLE001 - each cache raises errors of its own
-        yield _(
-            "The site's cache does not answer (%(error)s). Requests for tokens cannot be counted, "
-            "so none is issued."
-        ) % {"error": type(error).__name__}
 
 
 # Accounts, and what each product needs of one
@@ -140,7 +107,7 @@ def _accounts(user: User) -> Iterator[Line]:
         return
     if not Account.objects.exists():
         yield Line("missing", _("Add your Twilio account."), _add(user, Account))
-    elif any(_unusable_settings()):
+    elif any(unusable_settings()):
         return
     elif settings.account is not None:
         yield Line("ok", _("TWILIO_TOKENS_ACCOUNT chooses each user's account."))
@@ -174,7 +141,7 @@ def _default_account(user: User, account: Account) -> Iterator[Line]:
         text = _("API key %(key)s is not of region US1, so it cannot sign.") % {"key": key}
         yield Line("failed", text, _change(key))
     # Why another key cannot sign stands among the lines on keys.
-    elif opens(key) and key.check_outcome != Outcome.REFUSED and not any(_site_problems()):
+    elif opens(key) and key.check_outcome != Outcome.REFUSED and not any(site_problems()):
         for grant in registered().values():
             yield from _product(user, grant, key)
 
@@ -191,6 +158,9 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     default = of_account.default()
     if default is not None and default.check_outcome == Outcome.REFUSED:
         text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
+        yield Line("missing", text, _change(default))
+    elif default is not None and default.is_closed:
+        text = _("%(product)s: not ready. Nobody may use the default %(model)s.") % values
         yield Line("missing", text, _change(default))
     elif default is not None:
         yield _ready(grant, [key, default])
@@ -250,6 +220,14 @@ def _failed_checks(user: User) -> Iterator[Line]:
             if model is APIKey:
                 rows = rows.filter(is_active=True)
             yield from _lines("failed", "%(row)s: %(message)s", rows)
+
+
+def _closed(user: User) -> Iterator[Line]:
+    text = _("%(row)s: nobody may use it. Its last group was deleted; choose groups or open it.")
+    for model in resource_kinds():
+        if issubclass(model, RestrictedResource) and _may(user, "view", model):
+            closed = model._default_manager.filter(is_restricted=True, groups=None)
+            yield from _lines("failed", text, closed)
 
 
 def _lines(level: str, text: str, rows: Iterable[Any]) -> Iterator[Line]:

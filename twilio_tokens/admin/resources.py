@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.forms import ModelForm, ModelMultipleChoiceField
+from django.db.models import QuerySet
+from django.forms import BaseModelForm, ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.change_list import are_usable_ids
-from twilio_tokens.admin.credential_admin import CheckedAdmin, Fieldsets, default_account
-from twilio_tokens.admin.forms import SafeMultipleChoiceField
+from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
+from twilio_tokens.admin.forms import RestrictedResourceForm, SafeMultipleChoiceField
+from twilio_tokens.characters import visible
 from twilio_tokens.models import (
     Account,
     ChatService,
     PushCredential,
     Resource,
+    RestrictedResource,
     SyncService,
     TwiMLApp,
     Workspace,
@@ -39,9 +45,6 @@ class ResourceAdmin(CheckedAdmin):
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Fieldsets:
-        return self.without_dead_link(request, obj, list(super().get_fieldsets(request, obj)))
-
     def save_model(
         self, request: HttpRequest, obj: Resource, form: ModelForm[Resource], change: bool
     ) -> None:
@@ -51,7 +54,33 @@ class ResourceAdmin(CheckedAdmin):
 
 
 class RestrictedResourceAdmin(ResourceAdmin):
+    form = RestrictedResourceForm
     filter_horizontal = ("groups",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_fields(self, request: HttpRequest, obj: Resource | None = None) -> list[Any]:
+        fields = super().get_fields(request, obj)
+        is_offered = (
+            isinstance(obj, RestrictedResource)
+            and obj.is_closed
+            and self.has_change_permission(request, obj)
+        )
+        return [*fields, "reopen"] if is_offered else fields
+
+    def save_related(self, request: HttpRequest, form: BaseModelForm[Any], *args: Any) -> None:
+        super().save_related(request, form, *args)
+        row = form.instance
+        if form.cleaned_data.get("reopen") and row.is_closed:
+            row.open_to_everyone()
+
+    @admin.display(description=_("open to"))
+    def open_to(self, row: RestrictedResource) -> str:
+        groups = [visible(str(group)) for group in row.groups.all()]
+        if not groups and row.is_restricted:
+            return badge("bad", gettext("nobody"), gettext("Its last group was deleted."))
+        return ", ".join(groups) or gettext("everyone")
 
     def formfield_for_manytomany(
         self, *args: Any, **kwargs: Any
@@ -62,20 +91,36 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
 @admin.register(ChatService, SyncService, Workspace)
 class ServiceAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "is_default", "check_badge", "account", "sid")
+    list_display = ("name_in_list", "is_default", "open_to", "check_badge", "account", "sid")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
 
 
 @admin.register(TwiMLApp)
 class TwiMLAppAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "is_default", "allow_incoming", "check_badge", "account", "sid")
+    list_display = (
+        "name_in_list",
+        "is_default",
+        "allow_incoming",
+        "open_to",
+        "check_badge",
+        "account",
+        "sid",
+    )
     list_filter = ("is_default", "allow_incoming", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "allow_incoming", "groups")
 
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "platform", "sandbox", "is_default", "check_badge", "account", "sid")
+    list_display = (
+        "name_in_list",
+        "platform",
+        "sandbox",
+        "is_default",
+        "check_badge",
+        "account",
+        "sid",
+    )
     list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
     fields = ("account", "name", "sid", "platform", "sandbox", "is_default")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from math import ceil
 from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import (
+    AuditUnavailable,
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
@@ -31,6 +34,10 @@ from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, regist
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
 from twilio_tokens.models import Resource
+from twilio_tokens.throttles import TokenRateThrottle
+
+#: Seconds. A token that acts as another user cannot be taken back, so it ends soon.
+LONGEST_FOR_ANOTHER_USER = 3_600
 
 
 class _WriteOnly(forms.Textarea):
@@ -66,12 +73,19 @@ class DecodeForm(forms.Form):
 
 
 class TestTokenForm(forms.Form):
-    """A user, and the registered products. Which values are legal, issuing decides."""
+    """A user, and the registered products. Which values are legal, issuing decides.
+
+    Whoever holds the token is its user at Twilio. So nobody gets one of a user with more rights
+    than their own, and one of another user lives for an hour at most.
+    """
 
     __test__ = False  # pytest takes it for a test
 
     username = forms.CharField(
-        help_text=_("This user's rights decide what the token grants."),
+        help_text=_(
+            "The token acts as this user, and this user's rights decide what it grants. You must "
+            "have all permissions that the user has."
+        ),
         widget=forms.TextInput(
             attrs={
                 "class": "vTextField",
@@ -85,8 +99,9 @@ class TestTokenForm(forms.Form):
         label=_("TTL"), required=False, widget=forms.NumberInput(attrs={"class": "vIntegerField"})
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, issued_by: AbstractBaseUser, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.issued_by = issued_by
         users = get_user_model()
         username = users._meta.get_field(users.USERNAME_FIELD)
         self.fields["username"].label = capfirst(username.verbose_name)  # type: ignore[union-attr]
@@ -110,18 +125,35 @@ class TestTokenForm(forms.Form):
         ]
         return [whom, *products]
 
-    def issue(self, *, issued_by: AbstractBaseUser) -> bool:
-        """Issue the token that a valid form asks for; or else say in its errors why not."""
-        values = self.cleaned_data
+    def clean(self) -> dict[str, Any]:
+        """Counts as a request of who issues."""
+        try:
+            if not self.errors:
+                self._take_place(TokenRateThrottle())
+        except Unavailable as error:
+            self.add_error(None, _no_token(error))
+        return self.cleaned_data
+
+    def _take_place(self, throttle: TokenRateThrottle) -> None:
+        if not throttle.allow_user(self.issued_by):
+            message = _("You have asked for too many tokens. Try again in %(seconds)d seconds.")
+            raise ValidationError(message, "throttled", {"seconds": ceil(throttle.wait())})
+
+    def issue(self, note: Callable[[AbstractBaseUser, IssuedAccessToken], None]) -> bool:
+        """Issue the token that a valid form asks for; or else say in its errors why not.
+
+        ``note`` writes down that it was issued for another user.
+        """
+        user = self.cleaned_data["username"]
         try:
             # A record that cannot be written leaves the page's transaction usable.
             with transaction.atomic():
-                self.issued = issue_access_token(
-                    user=values["username"],
-                    grants=self._grants(),
-                    ttl=values["ttl"],
-                    issued_by=issued_by,
+                issued = issue_access_token(
+                    user=user, grants=self._grants(), ttl=self._ttl(), issued_by=self.issued_by
                 )
+                if user != self.issued_by:
+                    note(user, issued)
+            self.issued = issued
         except InvalidGrant as error:
             self.add_error(self._field_of(error), error.message)
         except (IdentityNotAllowed, NotAuthenticated) as error:
@@ -130,6 +162,9 @@ class TestTokenForm(forms.Form):
             self.add_error(None, _no_token(error))
         except TwilioTokensError as error:
             self.add_error(None, error.message)
+        except DatabaseError as error:
+            reason = f"The admin's log was not written: {type(error).__name__}."
+            self.add_error(None, _no_token(AuditUnavailable(reason)))
         return self.issued is not None
 
     def clean_username(self) -> AbstractBaseUser:
@@ -143,7 +178,24 @@ class TestTokenForm(forms.Form):
             )
             raise ValidationError(message, code="ambiguous")
         user: AbstractBaseUser = users[0]
+        if not _has_all_rights_of(self.issued_by, user):
+            message = _(
+                "This user has permissions that you do not have, so you may not act as this user."
+            )
+            raise ValidationError(message, code="more_rights")
         return user
+
+    def _ttl(self) -> int | None:
+        asked_for: int | None = self.cleaned_data["ttl"]
+        if self.cleaned_data["username"] == self.issued_by:
+            return asked_for
+        if asked_for is None:
+            defaults = [grant.lifetime() for grant in self._grants()]
+            return min([settings.max_ttl, LONGEST_FOR_ANOTHER_USER, max(defaults, default=1)])
+        if LONGEST_FOR_ANOTHER_USER < asked_for <= settings.max_ttl:
+            message = _("A token for another user lives at most %(max)d seconds.")
+            raise InvalidGrant(message % {"max": LONGEST_FOR_ANOTHER_USER}, field="ttl")
+        return asked_for
 
     def _grants(self) -> list[Grant]:
         """Of the products that are ticked. A blank input means the default."""
@@ -172,15 +224,30 @@ class TestTokenForm(forms.Form):
         # The page must not fail where it could tell what is wrong with a setting.
         with suppress(SettingError):
             return gettext(
-                "Lifetime in seconds, at most %(max)d. If left empty, the site's default for the "
-                "products."
-            ) % {"max": settings.max_ttl}
+                "Lifetime in seconds, at most %(max)d for yourself and %(other)d for another user. "
+                "If left empty, the site's default for the products, within that limit."
+            ) % {
+                "max": settings.max_ttl,
+                "other": min(settings.max_ttl, LONGEST_FOR_ANOTHER_USER),
+            }
         return ""
+
+
+def _has_all_rights_of(one: AbstractBaseUser, other: AbstractBaseUser) -> bool:
+    if one == other or getattr(one, "is_superuser", False):
+        return True
+    # A site's own user model need not have permissions.
+    return not getattr(other, "is_superuser", False) and _rights(other) <= _rights(one)
+
+
+def _rights(user: AbstractBaseUser) -> set[str]:
+    tell = getattr(user, "get_all_permissions", None)
+    return tell() if tell is not None else set()
 
 
 def username_of(user: AbstractBaseUser) -> str:
     """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
-    return str(user.get_username() or user.pk)
+    return visible(str(user.get_username() or user.pk))
 
 
 def _no_token(error: Unavailable) -> str:
@@ -230,4 +297,4 @@ class ObjectField(forms.CharField):
 
 def _names(model: type[Resource]) -> list[tuple[str, str]]:
     names = model._default_manager.order_by("name").values_list("name", flat=True)
-    return [("", "---------"), *((name, name) for name in names)]
+    return [("", "---------"), *((name, visible(name)) for name in names)]

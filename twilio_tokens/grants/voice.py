@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from twilio.jwt.access_token.grants import VoiceGrant
 
 from twilio_tokens import sids
+from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied
 from twilio_tokens.models import PushCredential, TwiMLApp
 
@@ -63,7 +64,8 @@ class Voice(push.NotifiesMobileApps):
         metadata={
             "label": _("Parameters (JSON)"),
             "help_text": _(
-                "Passed on to the TwiML app: an object of strings, at most 1,024 bytes."
+                "Passed on to the TwiML app: an object of strings, at most 1,024 bytes. The client "
+                "chooses them; the app must not take them for the site's word."
             ),
         },
     )
@@ -93,6 +95,15 @@ class Voice(push.NotifiesMobileApps):
     def authorize(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> None:
         if self.incoming and not resources["app"].allow_incoming:
             raise PermissionDenied(_("This app does not allow incoming calls."))
+        if self.params and not self._permits_params(user, resources["app"]):
+            raise PermissionDenied(_("You may not send these parameters."))
+
+    def _permits_params(self, user: AbstractBaseUser, app: TwiMLApp) -> bool:
+        policy = settings.params
+        if isinstance(policy, bool):
+            return policy
+        # Only True is a yes, as for rooms. It judges a copy: what is signed stays as it was asked.
+        return answer_of("PARAMS", policy, user, app, dict(self.params or {})) is True
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VoiceGrant:
         app = resources["app"]

@@ -15,6 +15,7 @@ from .resources import (
     Workspace,
     resource_kinds,
 )
+from .restricted import Restricted, watch_groups
 
 __all__ = [
     "NEWEST_FIRST",
@@ -29,6 +30,7 @@ __all__ = [
     "PushCredential",
     "Region",
     "Resource",
+    "Restricted",
     "RestrictedResource",
     "SIDVariable",
     "SyncService",
@@ -36,4 +38,5 @@ __all__ = [
     "Workspace",
     "resource_kinds",
     "validate_region",
+    "watch_groups",
 ]

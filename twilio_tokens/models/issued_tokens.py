@@ -56,7 +56,7 @@ class IssuedToken(SavesChanges):
         verbose_name = _("issued token")
         verbose_name_plural = _("issued tokens")
         ordering = ["-issued_at", "-id"]
-        permissions = [("issue_test_token", _("Can issue a test token for any user"))]
+        permissions = [("issue_test_token", _("Can issue test tokens that act as another user"))]
         indexes = [
             models.Index(fields=["api_key", "expires_at"], name="twilio_tokens_issued_live"),
             models.Index(fields=["api_key", "issued_at"], name="twilio_tokens_issued_used"),

@@ -12,11 +12,13 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens import sids
+from twilio_tokens.characters import visible
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import SIDField, SlugNameField
 
 from .accounts import Account
 from .checked import Checked
+from .restricted import Restricted
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Resource(Checked):
         ordering = ["name"]
 
     def __str__(self) -> str:
-        return str(self.name)
+        return visible(str(self.name))
 
     @classmethod
     def told_by_twilio(cls, item: Mapping[str, str]) -> dict[str, object]:
@@ -107,20 +109,7 @@ class ResourceWithDefault(WithDefault, Resource):
         return Account._base_manager.using(using).filter(pk=self.account_id)
 
 
-class RestrictedResource(ResourceWithDefault):
-    """The members of ``groups`` may use it; without groups, everyone."""
-
-    groups = models.ManyToManyField(
-        "auth.Group",
-        blank=True,
-        related_name="+",
-        verbose_name=_("groups"),
-        help_text=_(
-            "Only members may use it; superusers, too, must be members. None chosen: every "
-            "signed-in user may."
-        ),
-    )
-
+class RestrictedResource(Restricted, ResourceWithDefault):
     class Meta(ResourceWithDefault.Meta):
         abstract = True
 

@@ -1,0 +1,1 @@
+"""What comes in and what goes out: the audit of what is pinned, and the release files."""

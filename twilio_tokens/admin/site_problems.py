@@ -1,0 +1,49 @@
+"""What is wrong with the site, so that nobody gets a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.core.cache import caches
+from django.utils.translation import gettext as _
+
+from twilio_tokens.conf import Settings, settings
+from twilio_tokens.crypto import load_key_ring
+from twilio_tokens.exceptions import EncryptionKeyError, SettingError
+from twilio_tokens.models import IssuedToken
+from twilio_tokens.throttles import TokenRateThrottle
+
+
+def site_problems() -> Iterator[str]:
+    """Why no token can be issued, whoever asks for whatever."""
+    try:
+        load_key_ring()
+    except EncryptionKeyError as error:
+        yield error.reason
+    unusable = list(unusable_settings())
+    yield from unusable
+    if unusable:
+        return
+    if settings.audit:
+        IssuedToken.objects.exists()  # an audit without its table is the caller's to catch
+    if settings.throttle_rate is not None:
+        yield from _cache_problem()
+
+
+def unusable_settings() -> Iterator[str]:
+    for name, value in vars(Settings).items():
+        if isinstance(value, property) and name != "encryption_keys":
+            try:
+                getattr(settings, name)
+            except SettingError as error:
+                yield error.reason
+
+
+def _cache_problem() -> Iterator[str]:
+    try:
+        caches[TokenRateThrottle.cache_alias].get("twilio_tokens_overview")
+    except Exception as error:  # noqa: BLE001 - each cache raises errors of its own
+        yield _(
+            "The site's cache does not answer (%(error)s). Requests for tokens cannot be counted, "
+            "so none is issued."
+        ) % {"error": type(error).__name__}
