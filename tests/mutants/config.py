@@ -16,7 +16,10 @@ LEFT_OUT = ("admin", "migrations", "templatetags")
 API = "views serializers parsers throttles offers"
 CHECKS = "checks checks_encryption_keys checks_fixtures checks_identities checks_views"
 CORE = "issuing credentials exceptions signals offers"
-GRANTS = "identity decoding grants grants_push grants_sync grants_taskrouter grants_video grants_voice issuing"
+GRANTS = (
+    "identity decoding grants grants_push grants_sync grants_taskrouter grants_video grants_voice "
+    "issuing"
+)
 IMPORT = "command_import_env"
 ROWS = "migrations defaults saving models models_restricted fields verification"
 TERMINAL = "commands command_decode command_purge command_reencrypt command_token command_verify"

@@ -28,7 +28,8 @@ from .config import TOO_LONG
 from .faults import Fault
 from .swapping import NotWithinFunctions, functions_of, import_with, swap
 
-OPTIONS = ["-q", "-p", "pytest_django.plugin", "-p", "time_machine", "-p", "no:cacheprovider"]
+PLUGINS = ["pytest_django.plugin", "time_machine", "_hypothesis_pytestplugin", "no:cacheprovider"]
+OPTIONS = ["-q", *(f"-p{each}" for each in PLUGINS)]
 OPTIONS += [f"--deselect={each}" for each in TOO_LONG]
 CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
@@ -40,6 +41,7 @@ IMPORTED = [
     "django.contrib.admin",
     "django.test",
     "drf_spectacular.settings",
+    "hypothesis",
     "jsonschema",
     "jwt",
     "rest_framework.settings",
