@@ -40,6 +40,11 @@ def test_what_misleads_or_cannot_be_seen_is_shown_by_its_number() -> None:
     }
 
 
+def test_what_will_never_be_a_character_is_shown_by_its_number() -> None:
+    ends = [chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF)]
+    assert not any(visible(char) == char for char in ends)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

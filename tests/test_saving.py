@@ -289,3 +289,30 @@ def test_named_fields_can_be_written_without_loading_the_row(api_key: APIKey) ->
     Account(pk=api_key.account_id, name="Other").save(update_fields=["name"])
     assert (APIKey.objects.get().name, Account.objects.get().name) == ("Other", "Other")
     assert APIKey.objects.get().secret == api_key.secret
+
+
+def test_what_was_changed_is_written_though_another_field_was_read_again(api_key: APIKey) -> None:
+    row = APIKey.objects.get()
+    row.name = "renamed"
+    changed_elsewhere(row, is_active=False)
+    row.refresh_from_db(fields=["is_active"])
+    assert row.changed_fields("default") == {"name", "updated_at"}
+    row.save()
+    stored = APIKey.objects.get()
+    assert (stored.name, stored.is_active) == ("renamed", False)
+
+
+def test_what_is_read_again_as_it_was_set_is_not_written(api_key: APIKey) -> None:
+    row = APIKey.objects.get()
+    row.is_active = False
+    changed_elsewhere(row, is_active=False)
+    row.refresh_from_db()
+    assert row.changed_fields("default") == set()
+
+
+def test_a_row_that_was_loaded_is_cleaned_without_asking_again(
+    api_key: APIKey, django_assert_num_queries: Any
+) -> None:
+    row = APIKey.objects.get()
+    with django_assert_num_queries(0):
+        row.clean()

@@ -84,6 +84,7 @@ def test_a_code_of_twilios_is_a_number_of_up_to_six_digits(code: Any, expected: 
         (503, "0.5", 0.5),
         (500, "-1", 0),
         (500, "", 0),
+        (500, "soon", 0),
         (499, "0", None),
         (430, "0", None),
     ],
@@ -260,6 +261,16 @@ def test_a_server_that_takes_its_time_is_left_when_ours_is_over(
     asked = twilio.hosts
     assert hurried.get(CHAT_SERVICES).failure == SLOW
     assert CONVERSATIONS not in asked + twilio.hosts
+
+
+def test_a_client_forgets_the_credentials_of_a_request_that_is_left_behind(
+    secret: str, twilio: TwilioServer, settings: Any
+) -> None:
+    client = Dawdling(twilio, None)
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: client
+    twilio.fail(hang=True)
+    assert Requests(sid("AC"), sid("SK"), secret, seconds=1).get(CHAT_SERVICES).status == 0
+    assert client._test_only_last_request is None
 
 
 def test_a_repetition_that_would_come_too_late_is_not_waited_for(
