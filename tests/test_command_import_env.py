@@ -20,7 +20,7 @@ from tests.site.models import Stage
 from twilio_tokens.crypto import generate_key, matches
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.management.variables import PREFIX, PURPOSES
+from twilio_tokens.management.variables import PREFIX, PURPOSES, read_env_file, twilio_variables
 from twilio_tokens.models import (
     Account,
     APIKey,
@@ -488,6 +488,32 @@ def test_once_it_is_done_twilio_is_not_asked_again(
     assert twilio.requests == []
 
 
+@pytest.mark.parametrize(("failures", "waits"), [(4, [0.1, 0.2, 0.3, 0.4]), (5, None)])
+def test_what_somebody_else_was_in_the_way_of_is_tried_five_times(
+    run: Any,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    waits: list[float] | None,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    left = [OperationalError("database is locked")] * failures
+
+    def fail(execute: Any, sql: str, *args: Any) -> Any:
+        if left and sql.startswith("INSERT INTO"):
+            raise left.pop()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail):
+        if waits is None:
+            with pytest.raises(CommandError):
+                run(**environment)
+        else:
+            run(**environment)
+            assert waited == pytest.approx(waits)
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 @pytest.mark.parametrize("fault", ["refused", "unreachable"])
 def test_a_key_that_twilio_does_not_accept_retires_none_and_is_not_imported(
@@ -516,6 +542,7 @@ def test_a_key_that_an_admin_retired_retires_no_other(
     APIKey.objects.update(is_active=Case(When(sid=sid("SK"), then=True), default=False))
     run(RETIRE, **environment)
     assert active() == {sid("SK")}
+    assert "No other API key was retired.\n" in run.errors[-1]
 
 
 def test_a_newer_key_that_an_admin_added_signs_on(
@@ -883,3 +910,37 @@ def test_nothing_is_read_from_a_replica_that_lags_behind(
         environment["TWILIO_API_SECRET"] = new_secret()
         assert "updated: API key" in run(**environment)
     assert active() == {sid("SK", "1")}
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(1_048_576, True), (1_048_577, False)])
+def test_a_file_of_up_to_a_mebibyte_is_read(
+    size: int, is_read: bool, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    file = tmp_path / ".env"
+    lines = "".join(f"{name}={value}\n" for name, value in environment.items())
+    file.write_text(lines.ljust(size, "#"))
+    if is_read:
+        assert read_env_file(file).keys() >= environment.keys()
+    else:
+        with pytest.raises(CommandError, match="is too large"):
+            read_env_file(file)
+
+
+@pytest.mark.parametrize("value", [f'"{sid("AC")}', f'{sid("AC")}"'])
+def test_a_quotation_mark_on_one_side_is_not_said_to_be_around(value: str) -> None:
+    (problem,) = [
+        each
+        for each in twilio_variables({"TWILIO_ACCOUNT_SID": value}).problems
+        if each.startswith("TWILIO_ACCOUNT_SID")
+    ]
+    assert "quotation" not in problem
+
+
+def test_of_several_names_the_first_is_told(environment: dict[str, str]) -> None:
+    both = environment | {"TWILIO_API_KEY_SID": environment["TWILIO_API_KEY"]}
+    given = twilio_variables(both)
+    assert [each.name for each in given.found.values()] == FIRST_NAMES
+    both |= {"TWILIO_API_KEY": sid("AC"), "TWILIO_API_KEY_SID": sid("AC")}
+    assert [each.split(":")[0] for each in twilio_variables(both).problems][:1] == [
+        "TWILIO_API_KEY"
+    ]

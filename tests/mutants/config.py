@@ -38,7 +38,7 @@ TESTS = {
     "checks/web": CHECKS,
     "conf": "conf",
     "credentials": CORE,
-    "crypto": "crypto",
+    "crypto": "crypto checks_encryption_keys",
     "decoding": GRANTS,
     "defaults": ROWS,
     "error_answers": API,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType
 
 from .faults import Fault
+from .subprocesses import sitecustomize
 
 
 class NotWithinFunctions(Exception):
@@ -44,15 +45,9 @@ def swap(fault: Fault, functions: list[FunctionType]) -> None:
 
 
 def import_with(fault: Fault) -> None:
-    """Have the module imported with the fault, once it is."""
-    read = SourceFileLoader.get_code
-
-    def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
-        if self.path == str(fault.path):
-            return compile(fault.source, self.path, "exec", dont_inherit=True)
-        return read(self, fullname)
-
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    """Have the module imported with the fault, here and in the processes that a test starts."""
+    os.environ["MUTANT_PATH"], os.environ["MUTANT_SOURCE"] = str(fault.path), fault.source
+    os.environ["PYTHONPATH"] = str(Path(sitecustomize.__file__).parent)
 
 
 def _changed(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
