@@ -26,6 +26,7 @@ from twilio_tokens.grants import (
     base,
     register,
 )
+from twilio_tokens.grants.fields import FieldKind, fields_of
 from twilio_tokens.models import ChatService, PushCredential, SyncService, TwiMLApp, Workspace
 
 SERVICE = ChatService(sid=sid("IS"))
@@ -193,6 +194,32 @@ def test_each_product_has_a_lifetime_unless_the_site_sets_one() -> None:
         "taskrouter": 3_600,
         "live": 3_600,
     }
+
+
+def test_each_product_has_twilios_numbers_for_an_identity_that_is_not_allowed_or_missing() -> None:
+    numbers = {
+        product: (grant.identity_rule.error_if_illegal, grant.identity_rule.error_if_missing)
+        for product, grant in grants.registered().items()
+        if product != "live"
+    }
+    assert numbers == {
+        "video": (53200, 53200),
+        "chat": (51003, 51007),
+        "voice": (31105, 51007),
+        "sync": (54351, 51007),
+        "taskrouter": (None, None),
+    }
+
+
+def test_the_fields_of_a_product_have_a_kind_and_tell_what_they_are_for() -> None:
+    fields = fields_of(Chat)
+    assert {each.name: each.kind for each in fields} == {
+        "service": FieldKind.NAME,
+        "push_credential": FieldKind.NAME,
+        "platform": FieldKind.CHOICE,
+        "sandbox": FieldKind.BOOLEAN,
+    }
+    assert all(each.help_text for each in fields)
 
 
 def test_a_keyword_of_a_class_that_nobody_knows_is_refused() -> None:
