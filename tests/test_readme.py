@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_each_setting_has_its_type_and_an_example_that_names_it(name: str) -> No
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_python_in_the_prose_is_python(page: Path) -> None:
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
-        ast.parse(block)
+        ast.parse(dedent(block))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

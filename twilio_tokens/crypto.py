@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -31,6 +32,9 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 PURPOSE = b"twilio_tokens api key secret"
+
+#: A password, filled up with zeros at either end.
+_TEXT = re.compile(rb"\x00*[\t\n\r\x20-\x7e]*\x00*")
 
 _SEALED = re.compile(rf"{FORMAT}:(?P<key_id>[0-9a-f]{{12}}):(?P<body>[A-Za-z0-9_-]+)")
 
@@ -68,9 +72,15 @@ class Sealed:
         return "• • • hidden • • •"
 
 
+def key_id(material: bytes) -> str:
+    """By which a key is told from others. It is no secret, unless the key can be guessed."""
+    return hashlib.sha256(b"twilio_tokens key id" + material).hexdigest()[:12]
+
+
 class _Key:
     def __init__(self, material: bytes) -> None:
-        self.id = hashlib.sha256(b"twilio_tokens key id" + material).hexdigest()[:12]
+        self.id = key_id(material)
+        self.is_random = _is_random(material)
         self.cipher = AESGCM(material)
 
 
@@ -81,8 +91,16 @@ class KeyRing:
         self._keys = keys
 
     @property
+    def ids(self) -> list[str]:
+        return [key.id for key in self._keys]
+
+    @property
     def newest_id(self) -> str:
         return self._keys[0].id
+
+    def is_random(self, key_id: str) -> bool:
+        """False for a key that somebody thought up: a pattern, or a text."""
+        return next(key.is_random for key in self._keys if key.id == key_id)
 
     def __contains__(self, key_id: str | None) -> bool:
         return any(key.id == key_id for key in self._keys)
@@ -222,6 +240,12 @@ def _read_keys() -> Iterator[tuple[int, _Key | str]]:
 def _parse_key(text: str) -> _Key | None:
     material = _decoded(text.strip().translate(str.maketrans("+/", "-_")).rstrip("="))
     return _Key(material) if len(material) == KEY_BYTES else None
+
+
+def _is_random(material: bytes) -> bool:
+    """Of a million million random keys, not one is told to be none."""
+    steps = {(after - before) % 256 for before, after in pairwise(material)}
+    return len(set(material)) > 16 and len(steps) > 8 and not _TEXT.fullmatch(material)
 
 
 def _decoded(text: str) -> bytes:

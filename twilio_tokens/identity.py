@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -91,17 +92,27 @@ def encoded_username(user: AbstractBaseUser) -> str:
     return _encode(username(user))
 
 
-def decode_identity(identity: str) -> str:
-    """The username that ``encoded_username`` made into ``identity``.
+def primary_key(user: AbstractBaseUser) -> str:
+    """The user's primary key, in characters that every product takes: ``7``, or a UUID in hex.
 
-    Raises ``ValueError`` for anything that ``encoded_username`` does not make.
+    It stays when a username is changed, and is not given to somebody else. ``decode_identity``
+    gives its text back.
+    """
+    value = user._meta.pk.to_python(user.pk)
+    return "" if value is None else _encode(value.hex if isinstance(value, UUID) else str(value))
+
+
+def decode_identity(identity: str) -> str:
+    """What ``encoded_username`` or ``primary_key`` made into ``identity``, as text.
+
+    Raises ``ValueError`` for anything that they do not make.
     """
     data = re.sub(
         rb"_([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), identity.encode()
     )
     decoded = data.decode("utf-8", "surrogatepass")
     if _encode(decoded) != identity:
-        raise ValueError("not an encoded username")
+        raise ValueError("not an encoded identity")
     return decoded
 
 

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
 
@@ -63,3 +64,10 @@ class Webhook(models.Model):  # noqa: DJ008 - nobody looks at it
     sid = models.CharField(max_length=34)
     note = models.CharField(max_length=100, blank=True)
     secret = SealedField(null=True)
+
+
+class TwilioIdentity(models.Model):  # noqa: DJ008 - nobody looks at it
+    """Given once, and to nobody else: the row outlives the user."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    name = models.CharField(max_length=256, unique=True)
