@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from supply import audit
 from supply.audit import NoAnswerError, read_npm, read_pip_audit
 from supply.dist import faults_of_sdist, faults_of_wheel
 from supply.locks import REQUIREMENTS, Pin, pins
@@ -52,7 +53,7 @@ def pinned_on(python: str, name: str, among: list[Pin]) -> list[str]:
 
 def test_make_installs_only_what_is_pinned() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    lines = [line for line in makefile.splitlines() if line.startswith("\t$(PIP)")]
+    lines = [line for line in makefile.splitlines() if "$(PIP) " in line]
     assert len(lines) == 2
     assert makefile.count("pip install") == 1
     assert all("--require-hashes" in line or "--no-deps" in line for line in lines)
@@ -264,8 +265,39 @@ def test_an_audit_that_breaks_is_not_taken_for_a_silent_registry() -> None:
 
 def test_npm_tells_what_is_known_or_that_it_was_not_told() -> None:
     known = {"name": "old", "severity": "high", "via": [{"title": "Prototype pollution"}, "older"]}
-    audit = {"auditReportVersion": 2, "vulnerabilities": {"old": known}, "metadata": {}}
-    assert read_npm(json.dumps(audit)) == [("old", ["Prototype pollution", "older"])]
-    assert read_npm(json.dumps(audit | {"vulnerabilities": {}})) == []
+    answer = {"auditReportVersion": 2, "vulnerabilities": {"old": known}, "metadata": {}}
+    assert read_npm(json.dumps(answer)) == [("old", ["Prototype pollution", "older"])]
+    assert read_npm(json.dumps(answer | {"vulnerabilities": {}})) == []
     with pytest.raises(NoAnswerError, match="405 Method Not Allowed"):
         read_npm(json.dumps({"message": "405 Method Not Allowed - POST …", "error": {}}))
+
+
+def test_what_is_found_fails_the_audit_and_what_was_not_asked_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silent(directory: Path) -> audit.Found:
+        raise NoAnswerError("Nobody answers.")
+
+    monkeypatch.setattr(audit, "of_npm", silent)
+    monkeypatch.setattr(audit, "of_python", lambda pins: [])
+    with pytest.raises(SystemExit, match="0"):
+        audit.main()
+    (accepted, *_) = audit.ACCEPTED
+    monkeypatch.setattr(audit, "of_python", lambda pins: [("old", [accepted, "CVE-2026-1"])])
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        audit.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "Python packages that make installs: 1 vulnerable",
+        f"  old: {accepted}, CVE-2026-1",
+        "Python packages at their lower bounds: 1 vulnerable",
+        "  old: CVE-2026-1",
+        "SKIPPED: the audit of the npm packages of example_project. Nobody answers.",
+        "SKIPPED: the audit of the npm packages of tests/node. Nobody answers.",
+    ]
+
+
+def test_the_lower_bounds_that_are_audited_are_those_of_sites() -> None:
+    assert {each.name for each in audit.lowest()} == {
+        canonicalize_name(each.name) for each in needs("cors", "env", "schema")
+    }
