@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache as django_cache
@@ -30,6 +31,24 @@ from . import twilio_server
 from .rows import PREFIXES, new_secret, sid
 from .twilio_server import TwilioServer
 from .unavailable import UNAVAILABLE, fail_to_write
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same examples at each run, but with ``--hypothesis-seed``."""
+    hypothesis.settings.register_profile(
+        "tests",
+        derandomize=config.getoption("--hypothesis-seed") is None,
+        database=None,
+        deadline=None,
+        # What the fixtures make, all examples of a test may share.
+        suppress_health_check=[*hypothesis.HealthCheck],
+    )
+    hypothesis.settings.register_profile(
+        "first_failure",
+        hypothesis.settings.get_profile("tests"),
+        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    )
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,10 +1,51 @@
-"""Connections of threads, and a replica that must not be asked."""
+"""Servers that may be there, connections of threads, and a replica that must not be asked."""
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+import environ
+import psycopg
+import pymysql
+from django.db import connection, connections
+
+#: As in the Makefile, which exports them.
+SERVERS = {
+    "POSTGRESQL_URL": "postgres://postgres@127.0.0.1:5432/postgres",
+    "MARIADB_URL": "mysql://root@127.0.0.1:3306/mysql",
+}
+
+
+def address_of(server: str) -> str:
+    """The server's database, as in ``DATABASE_URL``."""
+    return os.environ.get(server, SERVERS[server])
+
+
+def server_connection(server: str) -> Any:
+    """A connection beside Django's, to make databases with."""
+    settings = environ.Env.db_url_config(address_of(server))
+    at = {
+        "host": settings["HOST"],
+        "port": int(settings["PORT"]),
+        "user": settings["USER"],
+        "password": settings["PASSWORD"],
+    }
+    if server == "POSTGRESQL_URL":
+        return psycopg.connect(**at, dbname=settings["NAME"], autocommit=True)
+    return pymysql.connect(**at, database=settings["NAME"], autocommit=True)
+
+
+@lru_cache
+def why_it_does_not_answer(server: str) -> str:
+    """Why tests on ``POSTGRESQL_URL`` or ``MARIADB_URL`` have to be skipped; empty if they need
+    not."""
+    try:
+        server_connection(server).close()
+    except (psycopg.OperationalError, pymysql.OperationalError) as error:
+        return f"{server}: {error}"
+    return ""
 
 
 def disconnect() -> None:
@@ -25,3 +66,14 @@ class NoReplica:
 
     def allow_relation(self, *args: Any, **hints: Any) -> bool:
         return True
+
+
+def all_rows() -> dict[str, str]:
+    """Of every table of every database, as the driver gives them."""
+    found = {}
+    for each in connections.all():
+        with each.cursor() as cursor:
+            for table in each.introspection.table_names(cursor):
+                cursor.execute(f"SELECT * FROM {each.ops.quote_name(table)}")  # noqa: S608
+                found[f"{each.alias}.{table}"] = str(cursor.fetchall())
+    return found

@@ -169,25 +169,59 @@ def test_twilio_is_not_asked_again_where_another_request_was_faster(
     assert len(twilio.requests) == 1
 
 
-@pytest.mark.parametrize("page", ["add", "change", "replace"])
-def test_a_deadlock_is_tried_again_without_asking_twilio_again(
-    page: str, twilio: TwilioServer, api_key: APIKey, admin_client: Client, monkeypatch: Any
-) -> None:
-    twilio.keys[api_key.sid] = twilio.keys[sid("SK", "1")]
-    record_check, faults = APIKey.record_check, [OperationalError("deadlock")]
+DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
 
-    def fail_once(self: APIKey, *args: Any) -> None:
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """What saving a key raises, until there are no more."""
+    record_check, faults = APIKey.record_check, [DEADLOCK]
+
+    def fail(self: APIKey, *args: Any) -> None:
         if faults:
             raise faults.pop()
         record_check(self, *args)
 
-    monkeypatch.setattr(APIKey, "record_check", fail_once)
+    monkeypatch.setattr(APIKey, "record_check", fail)
+    return faults
+
+
+@pytest.mark.parametrize("times", [1, 4])
+@pytest.mark.parametrize("page", ["add", "change", "replace"])
+def test_a_deadlock_is_tried_again_without_asking_twilio_again(
+    page: str,
+    times: int,
+    twilio: TwilioServer,
+    api_key: APIKey,
+    admin_client: Client,
+    faults: list[Exception],
+) -> None:
+    twilio.keys[api_key.sid] = twilio.keys[sid("SK", "1")]
+    faults[:] = [DEADLOCK] * times
     address = url(APIKey, page, *([] if page == "add" else [api_key.pk]))
     assert admin_client.post(address, typed(twilio)).status_code == 302
     key = APIKey.objects.get(name="new")
     assert key.check_outcome == Outcome.VERIFIED
     assert LogEntry.objects.get(object_id=key.pk).is_addition() is (page != "change")
     assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(DEADLOCK, 5), (OperationalError("database is locked"), 2)]
+)
+def test_what_keeps_failing_is_tried_a_few_times_only(
+    error: Exception,
+    tries: int,
+    twilio: TwilioServer,
+    api_key: APIKey,
+    admin_client: Client,
+    faults: list[Exception],
+) -> None:
+    admin_client.raise_request_exception = False
+    faults[:] = [error] * 10
+    assert admin_client.post(url(APIKey, "add"), typed(twilio)).status_code >= 500
+    assert len(faults) == 10 - tries
+    assert not APIKey.objects.filter(name="new").exists()
 
 
 def test_an_integrity_error_that_is_not_about_the_sid_is_not_hidden(

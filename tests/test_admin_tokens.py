@@ -131,10 +131,11 @@ def test_a_record_links_only_to_what_may_be_seen(
     assert "historylink" not in response.content.decode()
 
 
-def test_a_record_without_user_is_shown_too(api_key: APIKey) -> None:
+def test_a_record_without_user_is_shown_too(api_key: APIKey, admin_client: Client) -> None:
     row = record()
     page = reverse("admin:twilio_tokens_issuedtoken_change", args=[row.pk])
     assert "User: - Issued by:" in text(staff("view_issuedtoken").get(page))
+    assert "User: - Issued by:" in text(admin_client.get(page))
 
 
 def test_no_link_leads_to_a_model_that_is_not_in_the_admin(

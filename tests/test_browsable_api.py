@@ -431,3 +431,14 @@ def test_a_sites_own_product_is_on_the_page_of_all(
     response = browser.send(form, live="1")
     assert (response.status_code, response.data["code"]) == (400, "does_not_exist")
     assert forms_of(response)[0].errors(form).keys() == {"live.stage"}
+
+
+def test_a_report_of_what_a_page_is_made_of_does_not_show_the_token(
+    client: APIClient, user: User, api_key: APIKey
+) -> None:
+    client.force_login(user)
+    answer = client.post("/twilio/tokens/video/", headers={"accept": "text/html"})
+    [token] = set(re.findall(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", answer.content.decode()))
+    made_of = repr([each.flatten() for each in answer.context if hasattr(each, "flatten")])
+    assert "breadcrumblist" in made_of
+    assert token not in made_of

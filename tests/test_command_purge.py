@@ -118,7 +118,7 @@ def test_records_are_deleted_in_batches_oldest_first(
 def test_an_interrupted_purge_has_deleted_whole_batches_of_the_oldest(
     run: Callable[..., Any], records: APIKey, small_batches: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Any, text: str = "", **options: Any) -> None:
+    def interrupt(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("django.core.management.base.OutputWrapper.write", interrupt)

@@ -172,24 +172,6 @@ def test_a_key_that_was_deleted_meanwhile_is_no_failure(
     assert run() == ({}, 0, "")
 
 
-def test_after_it_was_killed_half_way_it_is_run_again(
-    run: Any, account: Account, key_ring: list[str], settings: Any
-) -> None:
-    for digit in "123":
-        add_key(account, digit, new_secret())
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
-
-    def kill(instance: APIKey, **kwargs: Any) -> None:
-        if instance.name == "2":
-            raise KeyboardInterrupt
-
-    post_init.connect(kill, sender=APIKey)
-    with pytest.raises(KeyboardInterrupt):
-        call_command("twilio_reencrypt")
-    post_init.disconnect(kill, sender=APIKey)
-    assert run() == ({"encrypted again": 2, "already new": 1}, 0, "")
-
-
 class ReadsGoToAReplica:
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
         return "replica"  # nothing can be read there

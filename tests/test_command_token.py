@@ -148,7 +148,7 @@ def test_json_is_what_the_http_api_answers(
     ("arguments", "says"),
     [
         (("berta", "--video"), r"^There is no user berta\.$"),
-        (("\udcff", "--video"), r"^There is no user \udcff\.$"),
+        (("\udcff", "--video"), r"^There is no user \\udcff\.$"),
         (("anna", "--video", "\udcff"), "^surrogate_characters_not_allowed: "),
         (("anna", "--video", "a\x00b"), "^null_characters_not_allowed: "),
         (("anna", "--chat", "\udcff"), "^does_not_exist: "),

@@ -68,6 +68,14 @@ def test_a_terminal_of_any_encoding_shows_what_it_can(
     assert shown in terminal.buffer.getvalue().decode(encoding)
 
 
+def test_what_a_terminal_obeys_is_shown_but_for_the_style_of_a_message() -> None:
+    stream = io.StringIO()
+    command = twilio_generate_key.Command(stderr=stream)
+    command.stderr.write("a\x1b[2J\r\nb")
+    command.stderr.write("red", lambda text: f"\x1b[31m{text}\x1b[0m")
+    assert stream.getvalue() == "a\\x1b[2J\\r\nb\n\x1b[31mred\n\x1b[0m"
+
+
 @pytest.mark.parametrize(
     ("line", "status", "error"),
     [

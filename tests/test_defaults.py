@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, OperationalError, connection, models, transaction
 from django.db.models.signals import pre_save
 from django.test.utils import isolate_apps
 
@@ -333,6 +334,51 @@ def test_a_first_account_that_was_overtaken_is_tried_again(make: Any) -> None:
     assert defaults(Account) == ["row-1"]
 
 
+DEADLOCK = OperationalError(1213, "Deadlock found when trying to get lock")
+
+
+@pytest.fixture
+def undone(request: Any) -> Iterator[list[Any]]:
+    """What Django tells of saves, of which the database undoes the first few."""
+    times, error = request.param
+    tries: list[Any] = []
+
+    def undo(**kwargs: Any) -> None:
+        tries.append(kwargs)
+        if len(tries) <= times:
+            raise error
+
+    pre_save.connect(undo, sender=Account)
+    yield tries
+    pre_save.disconnect(undo, sender=Account)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("undone", [(1, DEADLOCK), (4, DEADLOCK)], indirect=True)
+def test_what_a_deadlock_undoes_is_tried_again(undone: list[Any]) -> None:
+    Account.objects.create(name="row-1", sid=sid("AC", "1"))
+    assert defaults(Account) == ["row-1"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("undone", "around", "tries"),
+    [
+        ((5, DEADLOCK), nullcontext, 5),
+        # With it, the transaction around it is undone.
+        ((1, DEADLOCK), transaction.atomic, 1),
+        ((1, OperationalError(2006, "Server has gone away")), nullcontext, 1),
+    ],
+    indirect=["undone"],
+)
+def test_it_is_so_a_few_times_and_nothing_else_is(
+    undone: list[Any], around: Any, tries: int
+) -> None:
+    with pytest.raises(OperationalError), around():
+        Account.objects.create(name="row-1", sid=sid("AC", "1"))
+    assert len(undone) == tries
+
+
 @pytest.mark.parametrize("model", WITH_DEFAULT)
 def test_what_cannot_be_saved_is_not_tried_again(make: Any, model: Any) -> None:
     tries = []
@@ -356,6 +402,30 @@ def test_of_two_first_accounts_the_later_does_not_demote_the_earlier(make: Any) 
     thread.join()
     assert Account.objects.count() == 2
     assert defaults(Account) == ["row-1"]
+
+
+@on_a_server
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_was_overtaken_demotes_nobody_before_it_has_waited(make: Any) -> None:
+    """A third one, which waits for its turn, would find a default that it does not know of."""
+    saved: list[str] = []
+
+    def be_overtaken(run: Any, sql: str, *args: Any) -> Any:
+        found = run(sql, *args)
+        if sql.endswith("FOR UPDATE") and not saved:
+            saved.append("row-1")
+            assert at_once(lambda: make(Account, "1")) == []
+        return found
+
+    def note(instance: Account, **kwargs: Any) -> None:
+        saved.append(instance.name)
+
+    pre_save.connect(note, sender=Account)
+    with connection.execute_wrapper(be_overtaken):
+        make(Account, "2", is_default=True)
+    pre_save.disconnect(note, sender=Account)
+    assert saved == ["row-1", "row-1", "row-2", "row-2"]  # the last one, after it has waited
+    assert defaults(Account) == ["row-2"]
 
 
 SAVE_CONCURRENTLY = """

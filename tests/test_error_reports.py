@@ -557,6 +557,14 @@ def test_a_body_that_cannot_be_read_hides_all_that_was_sent_with_it(rf: Any) -> 
     assert SecretsReporterFilter().secrets_in(request) is None
 
 
+@pytest.mark.parametrize("name", ["secret", "sid", "token", "form-0-sid"])
+def test_who_asks_the_filter_about_a_field_by_its_name_is_told_to_hide_it(name: str) -> None:
+    """As django-debug-toolbar does."""
+    hidden = SecretsReporterFilter.cleansed_substitute
+    assert SecretsReporterFilter().cleanse_setting(name, "typed") == hidden
+    assert SecretsReporterFilter().cleanse_setting("inside", "shown") == "shown"
+
+
 def raise_with(text: str) -> None:
     raise RuntimeError(text)
 

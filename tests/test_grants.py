@@ -163,7 +163,9 @@ class Seats(Grant):
         return VideoGrant()
 
 
-CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
+#: But for NUL: C0, DEL and C1; ends of lines; what turns the text around it.
+CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+CONTROL += [0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,7 @@ CONTROL = [*range(1, 0x20), *range(0x7F, 0xA0)]  # but for NUL: C0, DEL and C1
     [
         (Video(room=""), "room", "blank"),
         (Video(room=" \t\u2003"), "room", "blank"),
+        (Video(room="\u200b\u3164"), "room", "blank"),
         (Video(room="x" * 129), "room", "max_length"),
         (Video(room="a\x00b"), "room", "null_characters_not_allowed"),
         (Video(room="a\ud800b"), "room", "surrogate_characters_not_allowed"),

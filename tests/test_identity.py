@@ -131,7 +131,7 @@ def test_no_product_takes_an_empty_identity(settings: Any, product: str, identit
 
 
 @pytest.mark.parametrize("product", registered())
-@pytest.mark.parametrize("char", ["\0", "\n", "\x1f", "\x7f", "\x85", "\x9f", "\ud800"])
+@pytest.mark.parametrize("char", ["\0", "\n", "\x1f", "\x7f", "\x85", "\x9f", "\ud800", "\u202e"])
 def test_no_product_takes_control_characters_or_lone_surrogates(
     settings: Any, product: str, char: str
 ) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-import redis
 
 from .rows import sid
 from .servers.site import SERVERS, Site
@@ -18,8 +14,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"))
+    yield site
+    site.close()
 
 
 def unstated(body: bytes) -> Iterator[bytes]:
@@ -73,34 +71,3 @@ def test_a_body_is_read_or_refused_whether_or_not_its_length_is_stated(
                     assert response.json()["code"] == code
                 assert response.status_code in {400, 415}
                 assert response.headers["Cache-Control"] == "no-store"
-
-
-REDIS = "redis://127.0.0.1:6379/9"
-SHARED_CACHES = {
-    "redis": ("redis.RedisCache", REDIS),
-    "database": ("db.DatabaseCache", "cache"),
-    "files": ("filebased.FileBasedCache", ""),
-}
-
-
-@pytest.mark.parametrize("cache", ["memory", *SHARED_CACHES])
-@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
-def test_of_a_hundred_parallel_requests_as_many_pass_as_the_limit_says(
-    site: Site, server: str, cache: str, tmp_path: Path
-) -> None:
-    backend, location = SHARED_CACHES.get(cache, ("locmem.LocMemCache", ""))
-    if cache == "redis":
-        try:
-            redis.Redis.from_url(REDIS).flushdb()
-        except redis.ConnectionError as error:
-            pytest.skip(f"Redis does not answer: {error}")
-    site.clear_database_cache()
-    environment = {
-        "SITE_THROTTLE_RATE": "10/hour",
-        "SITE_CACHE": backend,
-        "SITE_CACHE_LOCATION": location or str(tmp_path),
-        "WEB_CONCURRENCY": "1" if cache == "memory" else "2",  # processes of gunicorn
-    }
-    with site.served_by(server, **environment) as client, ThreadPoolExecutor(20) as pool:
-        statuses = Counter(pool.map(lambda _: client.post(VIDEO).status_code, range(100)))
-    assert statuses == {201: 10, 429: 90}

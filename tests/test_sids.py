@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from twilio_tokens import sids
 from twilio_tokens.sids import KINDS, SIDKind, holds_secret, is_shown, secret_problem
 
+from .issued import signed
 from .rows import new_secret, sid
 
 AUTH_TOKEN = "0123456789abcdef" * 2
@@ -240,6 +241,7 @@ def test_what_is_no_secret_is_told_without_repeating_it(values: list[str], probl
         (f"TWILIO_API_SECRET={GENUINE}", True),
         (AUTH_TOKEN, True),
         (f"token:{AUTH_TOKEN}.", True),
+        (f"Bearer {signed({'jti': 'x'})}", True),
         ("", False),
         ("Main", False),
         ("Production key, made in November 2026 by Ann", False),
@@ -252,6 +254,7 @@ def test_what_is_no_secret_is_told_without_repeating_it(values: list[str], probl
         ("9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", False),
         (GENUINE[:31], False),
         (GENUINE * 2, False),
+        ("eyJ is how a token begins", False),
     ],
 )
 def test_a_name_that_holds_a_secret_is_told_from_names_that_people_give(

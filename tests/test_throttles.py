@@ -346,12 +346,9 @@ def test_a_cache_that_is_gone_or_hangs_gets_an_answer_and_the_next_request_works
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = free.getsockname()[1]
-    redis = {"BACKEND": f"{BACKENDS}.redis.RedisCache", "OPTIONS": {"socket_timeout": 0.2}}
     memcached = {"BACKEND": f"{BACKENDS}.memcached.PyMemcacheCache", "OPTIONS": {"timeout": 0.2}}
     working = settings.CACHES
     for cache in (
-        {**redis, "LOCATION": f"redis://127.0.0.1:{closed}"},
-        {**redis, "LOCATION": f"redis://127.0.0.1:{silent_server}"},
         {**memcached, "LOCATION": f"127.0.0.1:{closed}"},
         {**memcached, "LOCATION": f"127.0.0.1:{silent_server}"},
         {"BACKEND": f"{BACKENDS}.filebased.FileBasedCache", "LOCATION": "/proc/no/folder"},

@@ -8,7 +8,7 @@ import pytest
 
 from twilio_tokens import twilio_api
 from twilio_tokens.exceptions import ListingFailed
-from twilio_tokens.twilio_api import Answer, Requests, one_app
+from twilio_tokens.twilio_api import LONGEST_TEXT, Answer, Requests, one_app
 
 from .rows import new_secret, sid
 from .twilio_server import API, CONVERSATIONS, HttpClient, Key, TwilioServer
@@ -53,8 +53,9 @@ def test_what_is_no_json_object_is_not_from_twilio(
 
 
 def test_texts_are_those_that_every_database_and_page_takes() -> None:
-    data = {"a": "x\x00\ud800\n😀", "b": 5, "c": None, "d": ["x"]}
-    assert Answer(200, data).texts == {"a": "x😀"}
+    data = {"a": "x\x00\ud800\n\u202e😀", "b": 5, "c": None, "d": ["x"], "e": "x" * 5_000}
+    told = r"x\x00\ud800\n\u202e😀"
+    assert Answer(200, data).texts == {"a": told, "e": "x" * LONGEST_TEXT}
     assert twilio_api.texts(["x"]) == {}
 
 

@@ -482,7 +482,7 @@ def test_without_a_usable_answer_nothing_is_said_of_a_resource(
     assert verify_resource(resources[0]).outcome == Outcome.UNREACHABLE
 
 
-def test_what_no_database_stores_is_left_out_of_a_finding(
+def test_what_no_database_stores_is_told_in_plain_characters_in_a_finding(
     twilio: TwilioServer, resources: list[Any]
 ) -> None:
     service = resources[0]
@@ -490,7 +490,7 @@ def test_what_no_database_stores_is_left_out_of_a_finding(
     finding = verify_resource(service)
     service.record_check(finding.outcome, finding.message, finding.code)
     service.refresh_from_db()
-    assert service.check_message == "Twilio knows it as “abc😀”."
+    assert service.check_message == r"Twilio knows it as “a\x00b\ud800c\n😀”."
 
 
 def test_a_resource_is_looked_up_with_the_newest_active_key(
@@ -633,7 +633,10 @@ def test_what_has_no_name_is_listed_with_an_empty_one(
     twilio: TwilioServer, known: Key, account: Account
 ) -> None:
     twilio.services = {sid("IS"): (sid("AC"), None), sid("IS", "1"): (sid("AC"), "a\x00\ud800b")}
-    assert listed(ChatService, account) == [Listed(sid("IS"), ""), Listed(sid("IS", "1"), "ab")]
+    assert listed(ChatService, account) == [
+        Listed(sid("IS"), ""),
+        Listed(sid("IS", "1"), r"a\x00\ud800b"),
+    ]
 
 
 def item(prefix: str = "IS", **fields: Any) -> dict[str, Any]:

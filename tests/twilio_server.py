@@ -60,6 +60,8 @@ class Fault:
     endless: bytes = b""
     pause: float = 0
     in_head: bool = False
+    #: Sent as it is, and no more.
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif fault.hang:
             self.server.released.wait(30)
+        elif fault.raw:
+            self.wfile.write(fault.raw)
         elif fault.endless:
             self._send_without_end(fault)
         else:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
-from django.db import IntegrityError, connections, models, router, transaction
+from django.db import (
+    IntegrityError,
+    OperationalError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.models import Case, F, Value, When
 from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
-from .saving import SavesChanges
+from .saving import TRIES, SavesChanges, is_deadlock
 
 _Row = TypeVar("_Row", bound="WithDefault", covariant=True)
 
@@ -57,12 +64,15 @@ class WithDefault(SavesChanges):
         if names == set():
             return
         wanted = self.is_default
-        for is_last_try in (False, True):  # pragma: no branch - it returns or raises
+        for tries_left in reversed(range(TRIES)):  # pragma: no branch - it returns or raises
             waited_for = 0
             try:
                 with transaction.atomic(using=using):
                     waited_for = self._lock(using)
                     names = self._settle_default(using, names)
+                    # Who waited for nobody must not change what others do wait for.
+                    if waited_for and self._becomes_default(names):
+                        self._demote_others(using)
                     super().save(
                         force_insert=force_insert,
                         force_update=force_update,
@@ -70,20 +80,29 @@ class WithDefault(SavesChanges):
                         update_fields=names,
                     )
                 return
-            except IntegrityError:
+            except (IntegrityError, OperationalError) as error:
                 # Rows that are the first at once do not see each other. The later ones find the
                 # earliest now, and wait for it.
                 self.is_default = wanted
-                if waited_for or is_last_try:
+                was_overtaken = (
+                    not waited_for
+                    if isinstance(error, IntegrityError)
+                    # A transaction around this one is undone as well.
+                    else is_deadlock(error) and not connections[using].in_atomic_block
+                )
+                if not (was_overtaken and tries_left):
                     raise
 
     def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
-        """Make room for this row if it becomes the default; the names of the fields to save."""
+        """The names of the fields to save."""
+        return names and names | {"is_default"} if self._becomes_default(names) else names
+
+    def _becomes_default(self, names: set[str] | None) -> bool:
         decides = names is None or names & {"is_default", *self.default_within, *self._within}
-        if not (self.is_default and decides):
-            return names
+        return bool(self.is_default and decides)
+
+    def _demote_others(self, using: str) -> None:
         self.alike(using).filter(is_default=True).exclude(pk=self.pk).update(is_default=False)
-        return names and names | {"is_default"}
 
     @property
     def _within(self) -> dict[str, Any]:

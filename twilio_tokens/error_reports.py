@@ -36,7 +36,8 @@ _FIELD = re.compile(r"(?:.*-)?(?:secret|sid|token)")
 #: On the console's pages, what may be a secret whatever field it was typed into.
 _SECRET_LIKE = re.compile(r"[!-~]{16}")
 
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}")
+#: From the end of a token's header: a search for its start could begin anywhere in a long text.
+_TOKEN = re.compile(r"[\w-]{8}\.eyJ[\w-]{8,}\.[\w-]{8}")
 
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "TRACE")
 
@@ -65,6 +66,12 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
     Django's ``sensitive_post_parameters`` and ``sensitive_variables`` do so only with it off,
     and they cover only the functions that they decorate.
     """
+
+    #: Also of what Django itself would show, and those who ask this filter: a SID field may hold a
+    #: secret.
+    hidden_settings = re.compile(
+        rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(?:.*-)?sid$", re.IGNORECASE
+    )
 
     #: Of the view that is guarded; otherwise the request's address tells it.
     exposure: Exposure | None = None
@@ -198,10 +205,14 @@ def _guarded(view: Callable[..., _Answer], exposure: Exposure) -> Callable[..., 
         return view(request, *args, **kwargs)
 
     wrapper.exposure = exposure  # type: ignore[attr-defined]
-    guarded: Callable[..., _Answer] = login_not_required(wrapper)
+    return outside_transactions(login_not_required(wrapper))
+
+
+def outside_transactions(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
+    """The view, without a transaction around it on a site with ATOMIC_REQUESTS."""
     for alias in connections:
-        guarded = transaction.non_atomic_requests(using=alias)(guarded)
-    return guarded
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
 
 
 @cache

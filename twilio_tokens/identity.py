@@ -14,22 +14,20 @@ from django.core.exceptions import (
     ObjectDoesNotExist,
     ValidationError,
 )
-from django.db import DataError, router, transaction
+from django.db import DataError, router
 from django.utils.translation import gettext as _
 
+from .characters import misleading, shown, without_invisible
 from .conf import answer_of, settings
 from .exceptions import IdentityNotAllowed
 from .grants import Grant
-from .grants.identity_rule import shown
-
-#: Control characters, and lone surrogates, which no encoding has.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+from .saving import savepoint
 
 
 def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] = ()) -> str:
     """The user's identity, legal for each of the grants. Raises ``IdentityNotAllowed``."""
     identity = answer_of("IDENTITY", settings.identity, user)
-    if not isinstance(identity, str) or not identity.strip():
+    if not isinstance(identity, str) or not without_invisible(identity):
         raise IdentityNotAllowed(
             _(
                 "This user has no identity: it is empty, and %(products)s need one. The setting "
@@ -37,14 +35,14 @@ def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] =
             )
             % {"products": _names(grants)}
         )
-    illegal = _UNPRINTABLE.search(identity)
+    illegal = misleading(identity)
     if illegal:
         raise IdentityNotAllowed(
             _(
                 "This user's identity is not allowed for %(products)s: it may not contain control "
                 "characters, but has %(character)s."
             )
-            % {"products": _names(grants), "character": shown(illegal[0])}
+            % {"products": _names(grants), "character": shown(illegal)}
         )
     for each in grants:
         each.identity_rule.check(identity, each.label)
@@ -67,7 +65,7 @@ def users_named(username: str) -> list[Any]:
     users = model._default_manager.db_manager(using)
     try:
         # PostgreSQL gives up the whole transaction for a value that its column cannot hold.
-        with transaction.atomic(using=using):
+        with savepoint(using):
             try:
                 return [users.get_by_natural_key(username)]
             except MultipleObjectsReturned:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from twilio.jwt.access_token import AccessTokenGrant
 
 from .conf import settings
-from .credentials import Credentials
+from .credentials import Credentials, cache
 from .exceptions import (
     AuditUnavailable,
     InvalidGrant,
@@ -88,6 +88,9 @@ def issue_access_token(
         unavailable.__cause__ = error.__cause__
     except Unavailable as error:
         unavailable = error
+    if isinstance(unavailable, (SecretUnavailable, AuditUnavailable)):
+        # What is remembered here, another process may have deleted or encrypted anew.
+        cache.clear()
     unavailable.log()
     raise unavailable
 

@@ -1,8 +1,9 @@
-"""Saving what was changed, and nothing else."""
+"""Saving what was changed and nothing else, and what fails without harm to the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import models, router, transaction
+from django.db import DatabaseError, connections, models, router, transaction
 from django.db.models.base import ModelBase
 from django.utils.translation import gettext_lazy as _
 
@@ -19,8 +20,27 @@ from .crypto import Sealed
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: How often what others were in the way of is done. Each time one of them is out of the way.
+TRIES = 5
+#: By which MariaDB says that it has undone one of two transactions that waited for each other.
+_DEADLOCK = 1213
+
+
+def is_deadlock(error: DatabaseError) -> bool:
+    return error.args[:1] == (_DEADLOCK,)
+
+
 #: Values of other types may change in place, so they count as changed.
 _UNCHANGING = (type(None), str, bytes, int, float, Decimal, date, time, timedelta, UUID, Sealed)
+
+
+def savepoint(using: str) -> AbstractContextManager[None]:
+    """What fails within it leaves the transaction around it usable, which PostgreSQL gives up.
+
+    It begins none: on a SQLite whose transactions begin with a lock, reading would wait for it.
+    """
+    is_needed = connections[using].in_atomic_block
+    return transaction.atomic(using=using) if is_needed else nullcontext()
 
 
 class SavesChanges(models.Model):

@@ -11,7 +11,6 @@ import contextvars
 import io
 import json
 import queue
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
+from .characters import visible
 from .conf import answer_of, settings
 from .exceptions import ListingFailed, SettingError
 
@@ -42,6 +42,9 @@ LONGEST_WAIT = 5
 
 #: Bytes of an answer. A thousand TwiML apps, the longest page that is asked for, take one million.
 LARGEST_ANSWER = 8_000_000
+
+#: Characters. Names at Twilio have at most 256.
+LONGEST_TEXT = 1_000
 
 #: Pages of a list; more is a chain that does not end.
 MOST_PAGES = 100
@@ -100,10 +103,9 @@ class Answer:
 
 
 def texts(value: object) -> dict[str, str]:
-    """The texts in a JSON object of Twilio's, without what no database and no page takes."""
+    """The texts in a JSON object of Twilio's, as any database and any page takes them."""
     items = value.items() if isinstance(value, Mapping) else ()
-    unfit = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-    return {name: re.sub(unfit, "", text) for name, text in items if isinstance(text, str)}
+    return {name: visible(text[:LONGEST_TEXT]) for name, text in items if isinstance(text, str)}
 
 
 class Requests:

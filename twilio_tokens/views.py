@@ -253,7 +253,17 @@ class TokenJSONRenderer(JSONRenderer):
     strict = True
 
 
+class _Unreported(str):
+    """Reports of what a page is made of do not show it."""
+
+    __slots__ = ()
+    __repr__ = object.__repr__
+
+
 class TokenBrowsableAPIRenderer(BrowsableAPIRenderer):
+    def get_content(self, *args: Any, **kwargs: Any) -> str:
+        return _Unreported(super().get_content(*args, **kwargs))
+
     def render_form_for_serializer(self, serializer: BaseSerializer[Any]) -> str | bytes | None:
         show_menus(serializer)
         return super().render_form_for_serializer(serializer)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import pkgutil
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+
+from tests.databases import address_of, why_it_does_not_answer
 
 from . import builds
 from .builds import Build
@@ -23,7 +26,7 @@ TESTS_FAILED = 1
 
 def all_builds() -> Iterator[Build]:
     for module in pkgutil.iter_modules(builds.__path__):
-        yield from importlib.import_module(f"{builds.__name__}.{module.name}").BUILDS
+        yield from import_module(f"{builds.__name__}.{module.name}").BUILDS
 
 
 def name_of(build: Build) -> str:
@@ -32,13 +35,17 @@ def name_of(build: Build) -> str:
 
 @pytest.mark.parametrize("build", list(all_builds()), ids=name_of)
 def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "--hypothesis-profile=first_failure",
+    }
     environment.pop("DATABASE_URL", None)
     if build.server:
-        address = environment.get(build.server)
-        if not address:
-            pytest.skip(f"{build.server} is not set.")
-        environment["DATABASE_URL"] = address
+        if reason := why_it_does_not_answer(build.server):
+            pytest.skip(reason)
+        # A name of its own, for others run beside it. The tests make the database, and drop it.
+        address = address_of(build.server).rpartition("/")[0]
+        environment["DATABASE_URL"] = f"{address}/{uuid4().hex[:8]}"
     for each in ROOT.iterdir():
         if each.name not in (".git", "twilio_tokens"):
             (tmp_path / each.name).symlink_to(each)
@@ -48,8 +55,18 @@ def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> No
     assert source.count(build.old) == 1, f"Not once in {build.file}: {build.old}"
     broken.write_text(source.replace(build.old, build.new))
 
+    options = []
+    if build.site:
+        for package in getattr(import_module(f"tests.sites.{build.site}"), "NEEDS", []):
+            pytest.importorskip(package)
+        options = [f"--ds=tests.sites.{build.site}", "-o", "django_debug_mode=keep"]
+
     run = subprocess.run(
-        [*PYTEST, build.proof], cwd=tmp_path, env=environment, capture_output=True, text=True
+        [*PYTEST, *options, build.proof],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
     assert run.returncode == TESTS_FAILED, run.stdout + run.stderr

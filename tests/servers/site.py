@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,68 +19,63 @@ import jwt
 from tests.rows import new_secret
 from twilio_tokens.crypto import generate_key
 
+from .databases import sqlite
+from .operator import Operator
+
 APPLICATION = "tests.servers.applications"
+# gunicorn and uvicorn serve by as many processes as WEB_CONCURRENCY says.
 SERVERS = {
     "uvicorn": ("uvicorn", "--port", "{port}", "--lifespan", "off", f"{APPLICATION}:asgi"),
     "hypercorn": ("hypercorn", "--bind", "127.0.0.1:{port}", f"asgi:{APPLICATION}:asgi"),
     "hypercorn-wsgi": ("hypercorn", "--bind", "127.0.0.1:{port}", f"wsgi:{APPLICATION}:wsgi"),
-    "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "8", f"{APPLICATION}:wsgi"),
+    "gunicorn": ("gunicorn", "--bind", "127.0.0.1:{port}", f"{APPLICATION}:wsgi"),
     "runserver": ("django", "runserver", "127.0.0.1:{port}", "--noreload"),
 }
 HTTP_2 = {"hypercorn", "hypercorn-wsgi"}
 
-POPULATE = """
-from django.contrib.auth.models import User
-from django.core.management import call_command
-from rest_framework.authtoken.models import Token
-from twilio_tokens.models import Account, APIKey, TwiMLApp
-call_command("migrate", verbosity=0)
-call_command("createcachetable", "cache")
-account = Account.objects.create(name="Main", sid="AC" + "0" * 32)
-APIKey.objects.create(
-    account=account, name="Key", sid="SK" + "0" * 32, region="us1", secret=input()
-)
-TwiMLApp.objects.create(
-    account=account, name="phone", sid="AP" + "0" * 32, is_default=True, allow_incoming=True
-)
-print(Token.objects.create(user=User.objects.create(username="anna")).key)
-"""
+CSRF = "0" * 32
 
 
 class Site:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.secret = new_secret()
+        self.change_encryption_keys(generate_key())
         self.environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.servers.settings",
             "SITE_FOLDER": str(folder),
+            "SITE_DATABASE": json.dumps(sqlite(folder)),
             "SITE_CACHE": "filebased.FileBasedCache",
             "SITE_CACHE_LOCATION": str(folder / "cache"),
-            "SITE_ENCRYPTION_KEY": generate_key(),
+            "GUNICORN_CMD_ARGS": "--threads 8",
+            **environment,
         }
-        setup = [sys.executable, "-c", f"import django\ndjango.setup()\n{POPULATE}"]
-        self.token = subprocess.run(
-            setup,
-            env=self.environment,
-            input=self.secret,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        self.operator = Operator(self.environment)
+        made = self.operator("populate", secret=self.secret)
+        self.token, self.session = made["token"], made["session"]
+
+    def change_encryption_keys(self, *keys: str) -> None:
+        """For all processes, the newest first."""
+        self.encryption_keys = keys
+        new = self.folder / "new-keys"
+        new.write_text("\n".join(keys))
+        new.replace(self.folder / "keys")
 
     @contextmanager
-    def served_by(self, server: str, **environment: str) -> Iterator[httpx.Client]:
+    def served_by(self, server: str, *arguments: str, **environment: str) -> Iterator[httpx.Client]:
+        """A client that is signed in as anna, by token."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [part.format(port=port) for part in SERVERS[server]]
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env={**self.environment, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with (self.folder / f"{server}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command, *arguments],
+                env={**self.environment, **environment},
+                stdout=log,
+                stderr=log,
+            )
         is_http_2 = server in HTTP_2
         try:
             with httpx.Client(
@@ -99,9 +94,19 @@ class Site:
             process.terminate()
             process.wait(timeout=30)
 
-    def clear_database_cache(self) -> None:
-        with closing(sqlite3.connect(self.folder / "db.sqlite3")) as database, database:
-            database.execute("DELETE FROM cache")
+    def console(self, client: httpx.Client) -> httpx.Client:
+        """A client of the same server, signed in as the boss."""
+        return httpx.Client(
+            base_url=client.base_url,
+            cookies={"sessionid": self.session, "csrftoken": CSRF},
+            headers={"X-CSRFToken": CSRF},
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=60,
+            trust_env=False,
+        )
+
+    def close(self) -> None:
+        self.operator.leave()
 
     def granted(self, response: httpx.Response) -> dict[str, Any]:
         assert response.status_code == 201, response.text
@@ -112,7 +117,7 @@ class Site:
 def _wait_for(client: httpx.Client) -> None:
     for _ in range(300):
         try:
-            client.get("/twilio/tokens/video/")
+            client.get("/")
         except httpx.TransportError:
             time.sleep(0.1)
         else:

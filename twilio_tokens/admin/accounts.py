@@ -16,7 +16,7 @@ from twilio_tokens.models import Account
 @admin.register(Account)
 class AccountAdmin(ProtectedByAudit):
     audit_path = "api_key__account"
-    list_display = ("name", "sid", "is_default")
+    list_display = ("name_in_list", "sid", "is_default")
     list_filter = ("is_default",)
     search_fields = ("name", "sid")
     fields = ("name", "sid", "is_default")

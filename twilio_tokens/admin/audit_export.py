@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from io import StringIO
+from unicodedata import normalize
 
 from asgiref.sync import sync_to_async
 from django.db import Error
@@ -17,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from twilio_tokens.admin.token_forms import username_of
+from twilio_tokens.characters import visible, without_invisible
 from twilio_tokens.models import IssuedToken
 
 logger = logging.getLogger(__name__)
@@ -24,8 +26,9 @@ logger = logging.getLogger(__name__)
 #: Records that are read, and sent, at a time.
 CHUNK = 2_000
 
-#: Cells of a CSV file that begin so are formulas to a spreadsheet, also after white space.
-FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
+#: What a formula begins with. Some spreadsheets also take other forms of the signs, which Unicode
+#: makes alike, and skip what cannot be seen in front of them.
+FORMULA_SIGNS = ("=", "+", "-", "@", "|", "\N{MINUS SIGN}")
 
 COLUMNS = (
     "jti",
@@ -105,9 +108,14 @@ def _iso(moment: datetime) -> str:
 
 def _cell(value: object) -> str:
     """An apostrophe makes a text of what a spreadsheet would take for a formula."""
-    text = "" if value is None else str(value)
-    is_formula = text.lstrip().startswith(FORMULA_SIGNS) or text[:1].isspace()
-    return f"'{text}" if is_formula else text
+    text = "" if value is None else visible(str(value))
+    return f"'{text}" if _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    if text.isascii():
+        return text.lstrip(" ").startswith(FORMULA_SIGNS)
+    return without_invisible(normalize("NFKD", text)).startswith(FORMULA_SIGNS)
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> str:

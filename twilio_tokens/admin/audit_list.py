@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.change_list import SafeChangeList
 from twilio_tokens.admin.token_forms import username_of
+from twilio_tokens.characters import visible
 from twilio_tokens.grants import registered
 from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
 
@@ -225,7 +226,7 @@ class KeyFilter(RelatedFilter[APIKey]):
         return APIKey.objects.order_by("-is_active", *NEWEST_FIRST)[:LISTED_KEYS]
 
     def label(self, row: APIKey) -> str:
-        return f"{row.name} (…{row.sid[-6:]})"
+        return visible(f"{row.name} (…{row.sid[-6:]})")
 
 
 class UserFilter(RelatedFilter[AbstractBaseUser]):

@@ -7,6 +7,7 @@ from typing import Literal
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from twilio_tokens.characters import visible
 from twilio_tokens.models import Outcome
 
 Meaning = Literal["good", "warning", "bad", "neutral"]
@@ -20,7 +21,9 @@ OUTCOMES: dict[str, Meaning] = {
 
 def badge(meaning: Meaning, text: str, note: str = "") -> SafeString:
     shown = format_html('<span class="twilio-badge twilio-{}">{}</span>', meaning, text)
-    return format_html('{} <span class="twilio-note">{}</span>', shown, note) if note else shown
+    if not note:
+        return shown
+    return format_html('{} <span class="twilio-note">{}</span>', shown, visible(note))
 
 
 #: For each level of the overview's lines.

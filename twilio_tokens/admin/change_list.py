@@ -9,9 +9,11 @@ from typing import Any
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.db.models import Model
 from django.http import HttpRequest
+
+from twilio_tokens.saving import savepoint
 
 #: What databases and their drivers raise for a value that no column can hold: a number that is
 #: too large, a year beyond the calendar, a NUL, a broken pattern. Each has its own choice.
@@ -30,7 +32,7 @@ class SafeChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         try:
             # PostgreSQL gives up a transaction at the first refusal.
-            with transaction.atomic(using=self.root_queryset.db):
+            with savepoint(self.root_queryset.db):
                 super().get_results(request)
         except UNUSABLE_VALUE as error:
             raise IncorrectLookupParameters(error) from error

@@ -22,11 +22,15 @@ from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.badges import OUTCOMES, badge
 from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
+from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
+from twilio_tokens.admin.page import PrivateHistory
+from twilio_tokens.characters import visible
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
+from twilio_tokens.saving import TRIES, is_deadlock
 from twilio_tokens.verification import Finding, verify_resource
 
 LEVELS = {
@@ -41,7 +45,7 @@ Fieldsets = list[tuple[Any, Any]]
 _Answer = TypeVar("_Answer")
 
 
-class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CredentialAdmin(PrivateHistory):
     """A secret may be typed into each of these forms, by mistake too."""
 
     form = CredentialForm
@@ -52,7 +56,7 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_urls(self) -> list[URLPattern]:
         urls = [*self.own_urls(), *super().get_urls()]
         for each in urls:
-            each.callback = hide_posted_secrets(each.callback)
+            each.callback = hide_posted_secrets(tells_of_failures(each.callback))
         return urls
 
     def own_urls(self) -> list[URLPattern]:
@@ -78,26 +82,35 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return self.has_add_permission(request)
         return self.has_change_permission(request, row)
 
-    # The account of a row
+    # What is shown of a row, but not to be changed
 
-    def without_dead_link(
-        self, request: HttpRequest, row: Model | None, fieldsets: Fieldsets
-    ) -> Fieldsets:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Fieldsets:  # noqa: ANN401 - theirs
+        return self.as_shown(request, obj, list(super().get_fieldsets(request, obj)))
+
+    def as_shown(self, request: HttpRequest, row: Model | None, fieldsets: Fieldsets) -> Fieldsets:
         """Django makes an account that is only shown a link, also for who may not follow it."""
-        is_shown_only = row is not None and (
-            "account" in self.get_readonly_fields(request, row)
-            or not self.has_change_permission(request, row)
-        )
-        if not is_shown_only or self._may_view_account(request):
+        if row is None:
             return fieldsets
+        instead = {}
+        is_readonly = not self.has_change_permission(request, row)
+        if is_readonly:
+            instead["name"] = "name_in_list"
+        is_fixed = is_readonly or "account" in self.get_readonly_fields(request, row)
+        if is_fixed and not self._may_view_account(request):
+            instead["account"] = "account_name"
+
         return [
-            (title, {**options, "fields": [_name_only(each) for each in options["fields"]]})
+            (title, {**options, "fields": [_replaced(each, instead) for each in options["fields"]]})
             for title, options in fieldsets
         ]
 
     def _may_view_account(self, request: HttpRequest) -> bool:
         names = ("twilio_tokens.view_account", "twilio_tokens.change_account")
         return any(request.user.has_perm(name) for name in names)
+
+    @admin.display(description=_("name"), ordering="name")
+    def name_in_list(self, row: Model) -> str:
+        return visible(row.name)  # type: ignore[attr-defined]
 
     @admin.display(description=_("account"))
     def account_name(self, row: Model) -> str:
@@ -137,19 +150,24 @@ class CredentialAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return again_if_outrun(partial(super().delete_view, *args, **kwargs))
 
 
-def _name_only(field: str | list[str] | tuple[str, ...]) -> str | list[str] | tuple[str, ...]:
-    return "account_name" if field == "account" else field
+def _replaced(field: object, instead: dict[str, str]) -> object:
+    """Of several fields in one line nothing is known."""
+    return instead.get(field, field) if isinstance(field, str) else field
 
 
 def again_if_outrun(view: Callable[[], _Answer]) -> _Answer:
     """What the form found free, another request may take before it is saved.
 
     The view's transaction is rolled back then. The second time the form sees what is stored.
+    MariaDB may meet a deadlock more often.
     """
-    try:
-        return view()
-    except (IntegrityError, OperationalError):  # the latter where MariaDB has met a deadlock
-        return view()
+    for tries in range(1, TRIES):
+        try:
+            return view()
+        except (IntegrityError, OperationalError) as error:
+            if tries > 1 and not is_deadlock(error):
+                raise
+    return view()
 
 
 class ProtectedByAudit(CredentialAdmin):

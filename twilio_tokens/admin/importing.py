@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import F
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst, slugify
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from django.utils.translation import ngettext
 from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.forms import ImportForm
 from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import ListingFailed, Unavailable
 from twilio_tokens.models import Account, Resource, resource_kinds
 from twilio_tokens.verification import Listed, list_resources, verify_listed
@@ -52,12 +53,11 @@ class Entry:
             return "gone"
         if self.stored is None:
             return "new"
-        is_same = self.stored.friendly_name in ("", ImportForm.stored_name(self.listed))
+        is_same = visible(self.stored.friendly_name) in ("", ImportForm.stored_name(self.listed))
         return "stored" if is_same else "changed"
 
     @property
     def badge(self) -> SafeString:
-        """What its state is to who imports."""
         if self.state == "changed":
             assert self.stored is not None
             was = _("was %(name)s") % {"name": self.stored.friendly_name or "–"}
@@ -97,11 +97,11 @@ def import_view(
     model_admin: admin.ModelAdmin[Account], request: HttpRequest, object_id: str
 ) -> HttpResponse:
     account = model_admin.get_object(request, object_id)
-    if account is None:
-        raise Http404
     models = importable(model_admin, request)
     if not (models and model_admin.has_view_permission(request, account)):
         raise PermissionDenied
+    if account is None:
+        raise Http404
     try:
         found, failed = list_resources(account, models)
     except (ListingFailed, Unavailable) as error:
@@ -116,7 +116,7 @@ def import_view(
     query = request.GET.get("q", "").strip()
     entries = [entry for entry in _entries(account, found) if entry.matches(query)]
     page = Paginator(entries, PER_PAGE).get_page(request.GET.get("p"))
-    _add_forms(page.object_list, account, None)
+    _add_forms(model_admin.admin_site, request, page.object_list, account)
     return _page(model_admin, request, account, page.object_list, query=query, page=page)
 
 
@@ -133,7 +133,7 @@ def _store_ticked(
         with transaction.atomic():
             _wait_for_others(account)
             entries = [entry for entry in _entries(account, found) if entry.sid in shown]
-            forms = _add_forms(entries, account, request.POST)
+            forms = _add_forms(model_admin.admin_site, request, entries, account)
             if not _are_valid(forms):
                 return _page(model_admin, request, account, entries, query="", page=None)
             chosen = [form for form in forms if form.cleaned_data["store"]]
@@ -211,9 +211,7 @@ def _links(page: Page[Entry], query: str) -> dict[str, str]:
     def link(number: int) -> str:
         return "?" + urlencode({"q": query, "p": number} if query else {"p": number})
 
-    links = {}
-    if page.has_previous():
-        links["previous"] = link(page.previous_page_number())
+    links = {"previous": link(page.previous_page_number())} if page.has_previous() else {}
     if page.has_next():
         links["next"] = link(page.next_page_number())
     return links
@@ -228,15 +226,17 @@ def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> 
             Entry(model, each.sid, each.friendly_name, each, stored.pop(each.sid, None))
             for each in listing
         ]
-        mine += [Entry(model, sid, row.friendly_name, None, row) for sid, row in stored.items()]
+        gone = ((sid, visible(row.friendly_name), row) for sid, row in stored.items())
+        mine += [Entry(model, sid, name, None, row) for sid, name, row in gone]
         entries += sorted(mine, key=lambda entry: STATES.index(entry.state))
     return entries
 
 
 def _add_forms(
-    entries: Iterable[Entry], account: Account, data: QueryDict | None
+    site: admin.AdminSite, request: HttpRequest, entries: Iterable[Entry], account: Account
 ) -> list[ImportForm]:
-    """To those that are new or changed."""
+    """To those that are new, and to those changed that the user may change."""
+    data = request.POST if request.method == "POST" else None
     taken = {
         model: set(model._default_manager.values_list("name", flat=True))
         for model in {entry.model for entry in entries}
@@ -244,6 +244,9 @@ def _add_forms(
     forms = []
     for entry in entries:
         if entry.listed is None or entry.state == "stored":
+            continue
+        of_model = site.get_model_admin(entry.model)
+        if entry.stored and not of_model.has_change_permission(request, entry.stored):
             continue
         values = {"account": account, "sid": entry.sid, **entry.listed.values}
         row = entry.stored or entry.model(**values)

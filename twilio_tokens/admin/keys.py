@@ -72,7 +72,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     audit_path = "api_key"
     form = APIKeyForm
     list_display = (
-        "name",
+        "name_in_list",
         "status",
         "safe_to_delete",
         "check_badge",
@@ -114,7 +114,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         fieldsets: Fieldsets = [(None, {"fields": fields})]
         if obj is not None:
             fieldsets += [(_("State"), {"fields": self.shown_only})]
-        return self.without_dead_link(request, obj, fieldsets)
+        return self.as_shown(request, obj, fieldsets)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: APIKey | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, router
 from django.db.models import Model, QuerySet
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
 from twilio_tokens.admin.site_problems import site_problems, unusable_settings
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.grants import Grant, registered
 from twilio_tokens.models import (
@@ -28,6 +29,7 @@ from twilio_tokens.models import (
     RestrictedResource,
     resource_kinds,
 )
+from twilio_tokens.saving import savepoint
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +78,17 @@ def overview(user: User, site: str = "admin") -> list[Line]:
     """
     try:
         # PostgreSQL gives up a transaction at the first table that is missing.
-        with transaction.atomic(using=router.db_for_read(Account)):
+        with savepoint(router.db_for_read(Account)):
             lines = [*_site(), *_accounts(user), *_keys(user), *_failed_checks(user)]
             lines += _closed(user)
     except DatabaseError:
         logger.warning("The overview could not be read.", exc_info=True)
         text = _("The database could not be read. If migrations are missing, run “%(command)s”.")
         lines = [Line("failed", text % {"command": "manage.py migrate"})]
-    return [replace(each, url=each.page.url(site) if each.page else "") for each in lines]
+    return [
+        replace(each, text=visible(each.text), url=each.page.url(site) if each.page else "")
+        for each in lines
+    ]
 
 
 # What concerns every token

@@ -15,11 +15,13 @@ from django.utils.translation import gettext as _
 from twilio_tokens.admin.credential_admin import CredentialAdmin
 from twilio_tokens.admin.forms import ReplaceForm
 from twilio_tokens.admin.saving_keys import form_page, is_stored, store
+from twilio_tokens.characters import visible
 from twilio_tokens.models import APIKey
 
 
-def may_replace(model_admin: CredentialAdmin, request: HttpRequest, key: APIKey) -> bool:
-    return model_admin.may_save(request, None) and model_admin.may_save(request, key)
+def may_replace(model_admin: CredentialAdmin, request: HttpRequest, key: APIKey | None) -> bool:
+    may_change = model_admin.has_change_permission(request, key)
+    return may_change and model_admin.has_add_permission(request)
 
 
 def replace_view(
@@ -27,10 +29,10 @@ def replace_view(
 ) -> HttpResponse:
     """The form for a new key; saving it retires the one that it replaces."""
     key: APIKey | None = model_admin.get_object(request, unquote(object_id))
-    if key is None:
-        raise Http404
     if not may_replace(model_admin, request, key):
         raise PermissionDenied
+    if key is None:
+        raise Http404
     if not key.is_active:
         return _replaced_before(model_admin, request, key)
     form_class = model_admin.get_form(request, form=ReplaceForm, fields=ReplaceForm.Meta.fields)
@@ -74,7 +76,7 @@ def _replaced_before(
 
 def _page(model_admin: CredentialAdmin, request: HttpRequest, form: ReplaceForm) -> HttpResponse:
     context = {
-        "title": _("Replace API key %(name)s") % {"name": form.replaced.name},
+        "title": _("Replace API key %(name)s") % {"name": visible(form.replaced.name)},
         "replaced": form.replaced,
         "replaced_url": model_admin.address("change", form.replaced.pk),
         "show_save_and_add_another": False,

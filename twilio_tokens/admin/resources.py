@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.change_list import are_usable_ids
-from twilio_tokens.admin.credential_admin import CheckedAdmin, Fieldsets, default_account
+from twilio_tokens.admin.credential_admin import CheckedAdmin, default_account
 from twilio_tokens.admin.forms import RestrictedResourceForm, SafeMultipleChoiceField
+from twilio_tokens.characters import visible
 from twilio_tokens.models import (
     Account,
     ChatService,
@@ -43,9 +44,6 @@ class ResourceAdmin(CheckedAdmin):
     def get_fields(self, request: HttpRequest, obj: Resource | None = None) -> list[Any]:
         fields = list(super().get_fields(request, obj))
         return fields if obj is None else [*fields, "check_badge"]
-
-    def get_fieldsets(self, request: HttpRequest, obj: Resource | None = None) -> Fieldsets:
-        return self.without_dead_link(request, obj, list(super().get_fieldsets(request, obj)))
 
     def save_model(
         self, request: HttpRequest, obj: Resource, form: ModelForm[Resource], change: bool
@@ -79,7 +77,7 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
     @admin.display(description=_("open to"))
     def open_to(self, row: RestrictedResource) -> str:
-        groups = [str(group) for group in row.groups.all()]
+        groups = [visible(str(group)) for group in row.groups.all()]
         if not groups and row.is_restricted:
             return badge("bad", gettext("nobody"), gettext("Its last group was deleted."))
         return ", ".join(groups) or gettext("everyone")
@@ -93,7 +91,7 @@ class RestrictedResourceAdmin(ResourceAdmin):
 
 @admin.register(ChatService, SyncService, Workspace)
 class ServiceAdmin(RestrictedResourceAdmin):
-    list_display = ("name", "is_default", "open_to", "check_badge", "account", "sid")
+    list_display = ("name_in_list", "is_default", "open_to", "check_badge", "account", "sid")
     list_filter = ("is_default", "check_outcome", "account", "groups")
     fields = ("account", "name", "sid", "is_default", "groups")
 
@@ -101,7 +99,7 @@ class ServiceAdmin(RestrictedResourceAdmin):
 @admin.register(TwiMLApp)
 class TwiMLAppAdmin(RestrictedResourceAdmin):
     list_display = (
-        "name",
+        "name_in_list",
         "is_default",
         "allow_incoming",
         "open_to",
@@ -115,6 +113,14 @@ class TwiMLAppAdmin(RestrictedResourceAdmin):
 
 @admin.register(PushCredential)
 class PushCredentialAdmin(ResourceAdmin):
-    list_display = ("name", "platform", "sandbox", "is_default", "check_badge", "account", "sid")
+    list_display = (
+        "name_in_list",
+        "platform",
+        "sandbox",
+        "is_default",
+        "check_badge",
+        "account",
+        "sid",
+    )
     list_filter = ("platform", "sandbox", "is_default", "check_outcome", "account")
     fields = ("account", "name", "sid", "platform", "sandbox", "is_default")

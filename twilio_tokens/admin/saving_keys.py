@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from django.contrib.admin.exceptions import DisallowedModelAdminToField
 from django.contrib.admin.helpers import AdminErrorList, AdminForm
 from django.contrib.admin.options import IS_POPUP_VAR, TO_FIELD_VAR
 from django.core.exceptions import PermissionDenied
@@ -28,6 +29,9 @@ def save_view(
 ) -> HttpResponse:
     """What is posted to the page of ``key``, or to the one that adds a key."""
     is_new = key is None
+    to_field = request.POST.get(TO_FIELD_VAR)
+    if to_field and not model_admin.to_field_allowed(request, to_field):
+        raise DisallowedModelAdminToField(f"The field {to_field} cannot be referenced.")
     if not model_admin.may_save(request, key):
         raise PermissionDenied
     make_form = model_admin.get_form(request, key, change=not is_new)
@@ -41,7 +45,7 @@ def save_view(
         "object_id": None if is_new else str(form.instance.pk),
         "original": key,
         "is_popup": IS_POPUP_VAR in request.POST,
-        "to_field": request.POST.get(TO_FIELD_VAR),
+        "to_field": to_field,
         "preserved_filters": model_admin.get_preserved_filters(request),
     }
     fieldsets = list(model_admin.get_fieldsets(request, key))

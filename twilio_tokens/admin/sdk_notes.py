@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twilio_tokens.admin.moments import to_the_second
+from twilio_tokens.characters import visible
 from twilio_tokens.grants import products_in
 from twilio_tokens.issuing import IssuedAccessToken
 
@@ -13,7 +14,9 @@ def sdk_notes(issued: IssuedAccessToken) -> list[tuple[str, list[str]]]:
         (
             str(product.label),
             [
-                str(note.text) % {"at": to_the_second(note.at)} if note.at else str(note.text)
+                visible(
+                    str(note.text) % {"at": to_the_second(note.at)} if note.at else str(note.text)
+                )
                 for note in product.sdk_notes(
                     payload,
                     identity=issued.identity,

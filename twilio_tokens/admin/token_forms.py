@@ -19,6 +19,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import (
     AuditUnavailable,
@@ -246,7 +247,7 @@ def _rights(user: AbstractBaseUser) -> set[str]:
 
 def username_of(user: AbstractBaseUser) -> str:
     """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
-    return str(user.get_username() or user.pk)
+    return visible(str(user.get_username() or user.pk))
 
 
 def _no_token(error: Unavailable) -> str:
@@ -296,4 +297,4 @@ class ObjectField(forms.CharField):
 
 def _names(model: type[Resource]) -> list[tuple[str, str]]:
     names = model._default_manager.order_by("name").values_list("name", flat=True)
-    return [("", "---------"), *((name, name) for name in names)]
+    return [("", "---------"), *((name, visible(name)) for name in names)]

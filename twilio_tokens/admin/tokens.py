@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -19,8 +16,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -33,12 +28,13 @@ from twilio_tokens.admin.audit_list import (
     StateFilter,
     UserFilter,
 )
-from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.credential_admin import Fieldsets
-from twilio_tokens.admin.moments import to_the_second
-from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.admin.database_failures import tells_of_failures
+from twilio_tokens.admin.decoded import moments, pretty, signature
+from twilio_tokens.admin.page import PrivateHistory, change_page, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.admin.token_forms import DecodeForm, TestTokenForm, username_of
+from twilio_tokens.characters import visible
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.error_reports import hide_tokens
 from twilio_tokens.exceptions import InvalidToken
@@ -48,11 +44,11 @@ from twilio_tokens.models import APIKey, IssuedToken
 
 
 @admin.register(IssuedToken)
-class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IssuedTokenAdmin(PrivateHistory):
     list_display = (
         "issued_at",
         "is_live",
-        "identity",
+        "identity_in_list",
         "user_in_list",
         "products",
         "key_in_list",
@@ -100,6 +96,10 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return super().changelist_view(request, context | (extra_context or {}))
 
+    @admin.display(description=_("identity"))
+    def identity_in_list(self, record: IssuedToken) -> str:
+        return visible(record.identity)
+
     @admin.display(description=_("user"), empty_value="-")
     def user_in_list(self, record: IssuedToken) -> str | None:
         if record.user is None:
@@ -108,11 +108,12 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("API key"))
     def key_in_list(self, record: IssuedToken) -> str:
-        return _filter_link("api_key__id__exact", record.api_key_id, record.api_key.name)
+        name = visible(record.api_key.name)
+        return _filter_link("api_key__id__exact", record.api_key_id, name)
 
     @admin.display(description=_("products"))
     def products(self, record: IssuedToken) -> str:
-        return ", ".join(record.grants)
+        return visible(", ".join(record.grants))
 
     @admin.display(description=_("live"), boolean=True)
     def is_live(self, record: IssuedToken) -> bool:
@@ -129,15 +130,15 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fieldsets(self, request: HttpRequest, obj: IssuedToken | None = None) -> Fieldsets:
         """Django makes every related row a link, also one that may not be followed."""
 
-        def shown(name: str, model: type[Model]) -> str:
-            return name if self._may_view(request, model) else f"{name}_name"
-
-        user = get_user_model()
-        people = (shown("user", user), shown("issued_by", user))
+        may_view_users = self._may_view(request, get_user_model())
+        people = (
+            ("user_link", "issued_by_link") if may_view_users else ("user_name", "issued_by_name")
+        )
+        key = "api_key" if self._may_view(request, APIKey) else "api_key_name"
         times = ("is_live", "issued_at", "expires_at")
         return [
-            (None, {"fields": ("jti", "identity", *people)}),
-            (_("Validity"), {"fields": (*times, shown("api_key", APIKey))}),
+            (None, {"fields": ("jti", "identity_in_list", *people)}),
+            (_("Validity"), {"fields": (*times, key)}),
             (_("Grants"), {"fields": ("granted",)}),
         ]
 
@@ -149,11 +150,28 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("user"))
     def user_name(self, record: IssuedToken) -> str:
-        return str(record.user or self.get_empty_value_display())
+        return self._name(record.user)
+
+    @admin.display(description=_("user"))
+    def user_link(self, record: IssuedToken) -> str:
+        return self._link(record.user)
 
     @admin.display(description=_("issued by"))
     def issued_by_name(self, record: IssuedToken) -> str:
-        return str(record.issued_by or self.get_empty_value_display())
+        return self._name(record.issued_by)
+
+    @admin.display(description=_("issued by"))
+    def issued_by_link(self, record: IssuedToken) -> str:
+        return self._link(record.issued_by)
+
+    def _name(self, user: AbstractBaseUser | None) -> str:
+        return visible(str(user or self.get_empty_value_display()))
+
+    def _link(self, user: AbstractBaseUser | None) -> str:
+        if user is None:
+            return self._name(user)
+        of_users = self.admin_site.get_model_admin(type(user))
+        return format_html('<a href="{}">{}</a>', change_page(of_users, user), self._name(user))
 
     @admin.display(description=_("API key"))
     def api_key_name(self, record: IssuedToken) -> str:
@@ -185,14 +203,18 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"test": self.test_view, "decode": self.decode_view}
-        return [
+        ours = [
             path(
                 f"{name}/",
-                hide_tokens(self.admin_site.admin_view(view)),
+                hide_tokens(tells_of_failures(self.admin_site.admin_view(view))),
                 name=f"{self.opts.app_label}_{self.opts.model_name}_{name}",
             )
             for name, view in pages.items()
-        ] + super().get_urls()
+        ]
+        djangos = super().get_urls()
+        for each in djangos:
+            each.callback = tells_of_failures(each.callback)
+        return [*ours, *djangos]
 
     def test_view(self, request: HttpRequest) -> TemplateResponse:
         """Issues a token, as its user would get it, for a member of staff who tries it."""
@@ -208,6 +230,7 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
             context |= {
                 "issued": form.issued,
+                "identity": visible(form.issued.identity),
                 "notes": sdk_notes(form.issued),
                 "seconds": int(seconds),
                 **self._decoded(request, decode(form.issued.token)),
@@ -234,14 +257,14 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return page_response(self, request, "issuedtoken/decode_token", context)
 
     def _decoded(self, request: HttpRequest, decoded: DecodedToken) -> dict[str, Any]:
-        """What ``decoded.html`` shows. A token may hold what no page can."""
+        """What ``decoded.html`` shows."""
         return {
             "decoded": decoded,
             "header": pretty(decoded.header),
             "claims": pretty(decoded.claims),
-            "signature": _signature(decoded),
-            "moments": list(_moments(decoded)),
-            "problems": [(str(each.code), _printable(each.message)) for each in decoded.problems],
+            "signature": signature(decoded),
+            "moments": list(moments(decoded)),
+            "problems": [(str(each.code), visible(each.message)) for each in decoded.problems],
             "key_url": self._url(request, decoded.api_key),
             "record_url": self._url(request, decoded.record),
         }
@@ -250,48 +273,6 @@ class IssuedTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if row is None or not self._may_view(request, type(row)):
             return ""
         return change_page(self.admin_site.get_model_admin(type(row)), row)
-
-
-def pretty(data: object) -> str:
-    """JSON for people."""
-    return _printable(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def _printable(text: str) -> str:
-    """Without lone surrogates, which no encoding has."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _signature(decoded: DecodedToken) -> SafeString:
-    if decoded.signature_holds is None:
-        why = (
-            gettext("The secret needed to check it is not stored here.")
-            if decoded.api_key is None
-            else gettext("The stored secret cannot be read.")
-        )
-        return format_html("{} {}", badge("neutral", gettext("not checked")), why)
-    if decoded.signature_holds:
-        return badge("good", gettext("valid"))
-    return badge("bad", gettext("not valid"))
-
-
-def _moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
-    """The token's dates: a label, the date, and how far away it is."""
-    for label, moment in (
-        (gettext("Issued"), decoded.issued_at),
-        (gettext("Not valid before"), decoded.not_before),
-        (gettext("Expires"), decoded.expires_at),
-    ):
-        if moment is None:
-            continue
-        try:
-            shown = to_the_second(moment)
-        except OverflowError:  # the first or last day that Python knows, in another time zone
-            continue
-        now = datetime.now(moment.tzinfo)
-        distance = _("in %(time)s") if moment > now else _("%(time)s ago")
-        time = timeuntil(moment, now) if moment > now else timesince(moment, now)
-        yield label, shown, distance % {"time": time}
 
 
 def _filter_link(parameter: str, value: object, name: str) -> str:

@@ -33,3 +33,27 @@ def check_error_reports(**kwargs: Any) -> list[CheckMessage]:
         for name, ours in REPORTERS.items()
         if not issubclass(import_string(getattr(django_settings, name)), ours)
     ]
+
+
+HISTORY_PANEL = "debug_toolbar.panels.history.HistoryPanel"
+
+
+@register(Tags.security)
+def check_debug_toolbar(**kwargs: Any) -> list[CheckMessage]:
+    """The toolbar's other panels hide what is posted as a secret or a token."""
+    if not (apps.is_installed("django.contrib.admin") and apps.is_installed("debug_toolbar")):
+        return []
+    config = getattr(django_settings, "DEBUG_TOOLBAR_CONFIG", {})
+    panels = getattr(django_settings, "DEBUG_TOOLBAR_PANELS", [HISTORY_PANEL])
+    is_shown = django_settings.DEBUG or "SHOW_TOOLBAR_CALLBACK" in config
+    if not is_shown or HISTORY_PANEL not in {*panels} - {*config.get("DISABLE_PANELS", ())}:
+        return []
+    return [
+        checks.Warning(
+            "The history of django-debug-toolbar keeps all that is posted, secrets and Access "
+            "Tokens included, and shows it to everybody who sees the toolbar.",
+            hint=f'Take "{HISTORY_PANEL}" out of DEBUG_TOOLBAR_PANELS. Or silence this check, and '
+            "type no secret that signs for real users into the console of this site.",
+            id="twilio_tokens.W021",
+        )
+    ]

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens import sids
+from twilio_tokens.characters import misleading, shown
 
 
 class NameInput(forms.TextInput):
@@ -33,10 +34,20 @@ def validate_name(value: str) -> None:
             ),
             code="secret",
         )
+    illegal = misleading(value)
+    if illegal:
+        raise ValidationError(
+            _("Control characters are not allowed: %(character)s."),
+            code="invalid",
+            params={"character": shown(illegal)},
+        )
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]
-    """Refuses what looks like a secret. Migrations know it as the field that it is based on."""
+    """Refuses what looks like a secret, and what misleads.
+
+    Migrations know it as the field that it is based on.
+    """
 
     default_validators = [validate_name]
 

@@ -73,8 +73,9 @@ class Grant(ABC):
     """What the caller asks for. Resources are named, never given by SID.
 
     Its fields have the types ``str``, ``bool``, ``int`` or ``dict[str, str]``, or None, with a
-    default each. A field's ``metadata`` may hold ``label``, ``help_text``, ``max_length`` and
-    ``choices``. The first field is what the command line asks for.
+    default each. A field's ``metadata`` may hold ``label``, ``help_text``, ``max_length``,
+    ``choices`` and, for documents only, ``pattern``. The first field is what the command line asks
+    for.
     """
 
     #: The name in URLs, request bodies and settings.

@@ -41,6 +41,7 @@ class GrantField:
     help_text: _StrOrPromise
     max_length: int | None
     choices: Sequence[str]
+    pattern: str | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def fields_of(grant: type[Grant]) -> tuple[GrantField, ...]:
             help_text=each.metadata.get("help_text", ""),
             max_length=each.metadata.get("max_length"),
             choices=each.metadata.get("choices", ()),
+            pattern=each.metadata.get("pattern"),
         )
         for each in dataclasses.fields(grant)
     )

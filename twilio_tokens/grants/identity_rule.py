@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
+from twilio_tokens.characters import shown
 from twilio_tokens.exceptions import IdentityNotAllowed
 
 if TYPE_CHECKING:
@@ -66,9 +67,3 @@ class IdentityRule:
     def _first_beyond(self, identity: str) -> str:
         lengths = accumulate(2 if self.counts_wide and ord(char) > 127 else 1 for char in identity)
         return next(identity[at] for at, length in enumerate(lengths) if length > self.max_length)
-
-
-def shown(char: str) -> str:
-    """A character as an error message shows it."""
-    code = f"U+{ord(char):04X}"
-    return f"“{char}” ({code})" if char.isprintable() else code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from django.utils.timezone import is_aware
 from django.utils.translation import gettext_lazy as _
 from twilio.jwt.access_token.grants import VideoGrant
 
+from twilio_tokens.characters import PATTERN, misleading, shown, without_invisible
 from twilio_tokens.conf import answer_of, settings
 from twilio_tokens.exceptions import PermissionDenied, SettingError
 
@@ -23,8 +23,6 @@ from .identity_rule import IdentityRule
 
 #: Characters. Twilio publishes no number for the length of a room name.
 ROOM_MAX_LENGTH = 128
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @register
@@ -44,6 +42,7 @@ class Video(Grant):
         metadata={
             "label": _("Room"),
             "max_length": ROOM_MAX_LENGTH,
+            "pattern": PATTERN,
             "help_text": _(
                 "The room's unique name or SID. Without one, the token opens every room."
             ),
@@ -59,10 +58,11 @@ class Video(Grant):
         if self.room is None:
             if settings.room_required:
                 raise self.invalid("room", _("This site requires a room."), "required")
-        elif not self.room.strip():
+        elif not without_invisible(self.room):
             raise self.invalid("room", _("This field may not be blank."), "blank")
-        elif _CONTROL.search(self.room):
-            raise self.invalid("room", _("Control characters are not allowed."))
+        elif illegal := misleading(self.room):
+            message = _("Control characters are not allowed: %(character)s.")
+            raise self.invalid("room", message % {"character": shown(illegal)})
 
     def authorize(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> datetime | None:
         policy = settings.room_policy

@@ -7,13 +7,14 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import DatabaseError, InterfaceError
 
+from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import TwilioTokensError, Unavailable
 
 #: As a shell reports a program that SIGINT or SIGPIPE has ended.
@@ -67,7 +68,31 @@ def _discard(stream: TextIO | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class _Wrapper(OutputWrapper):
+    """Shows what a terminal would obey: names and tokens are written by others.
+
+    Who gives a style, as Django's system checks do, has written all of the text.
+    """
+
+    def write(  # type: ignore[override]
+        self,
+        msg: str = "",
+        style_func: Callable[[str], str] | None = None,
+        ending: str | None = None,
+    ) -> None:
+        text = visible(msg, has_lines=True) if style_func is None else msg
+        super().write(text, style_func, ending)
+
+
 class TerminalCommand(BaseCommand):
+    def __init__(
+        self, stdout: TextIO | None = None, stderr: TextIO | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(stdout, stderr, **kwargs)
+        style = self.stderr.style_func
+        self.stderr = _Wrapper(stderr or sys.stderr)
+        self.stderr.style_func = style
+
     def run_from_argv(self, argv: list[str]) -> None:
         try:
             super().run_from_argv(argv)
@@ -86,7 +111,9 @@ class TerminalCommand(BaseCommand):
                 options[name] = io.StringIO()
             elif hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="twilio_tokens.plainly")
-        options["stdout"] = _Output(options.get("stdout") or sys.stdout)
+        self.stdout = _Wrapper(cast("TextIO", _Output(options.pop("stdout", None) or sys.stdout)))
+        if stderr := options.pop("stderr", None):
+            self.stderr = _Wrapper(stderr)
         try:
             return super().execute(*args, **options)
         except Unavailable as error:

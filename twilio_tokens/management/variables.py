@@ -88,7 +88,7 @@ NOT_IMPORTED = "PUSH_CREDENTIAL_SID"
 
 _KNOWN = sorted({NOT_IMPORTED, *(name for each in PURPOSES for name in each.names)})
 _OURS = re.compile(
-    rf"^\s*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
+    rf"^[^\S\n]*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
 )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
-from django.db import models, router
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.db.models.base import ModelBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens import sids
+from twilio_tokens.characters import visible
 from twilio_tokens.crypto import Sealed
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import NameField, SealedField, SIDField
@@ -67,7 +70,7 @@ class Account(WithDefault):
         ]
 
     def __str__(self) -> str:
-        return str(self.name)
+        return visible(str(self.name))
 
     def clean(self) -> None:
         super().clean()
@@ -164,7 +167,7 @@ class APIKey(Checked):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.sid})"
+        return visible(f"{self.name} ({self.sid})")
 
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Self:
@@ -191,9 +194,30 @@ class APIKey(Checked):
         if names is None or "is_active" in names:
             self._note_retirement()
             names = names and names | {"retired_at"}
-        super().save(
-            force_insert=force_insert, force_update=force_update, using=using, update_fields=names
+        save = partial(
+            super().save,
+            force_insert=force_insert,
+            force_update=force_update,
+            using=using,
+            update_fields=names,
         )
+        if not self._state.adding:
+            save()
+            return
+        with transaction.atomic(using=using):
+            save()
+            self._come_last(using)
+
+    def _come_last(self, using: str) -> None:
+        """The newest key signs, also where the clock was fast when another was added."""
+        keys = APIKey._base_manager.using(using)
+        others = keys.filter(account_id=self.account_id).exclude(pk=self.pk)
+        newest = others.aggregate(newest=models.Max("created_at"))["newest"]
+        if newest is not None and newest >= self.created_at:
+            self.created_at = newest + timedelta(microseconds=1)
+            keys.filter(pk=self.pk).update(created_at=self.created_at)
+            noted = partial(self.note_stored, {"created_at": self.created_at})
+            transaction.on_commit(noted, using=using)
 
     def _refuse_changes(self, using: str, names: Collection[str] | None = None) -> None:
         # A new secret is encrypted for this SID, whether the SID is saved or not.

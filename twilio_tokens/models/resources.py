@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens import sids
+from twilio_tokens.characters import visible
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import SIDField, SlugNameField
 
@@ -83,7 +84,7 @@ class Resource(Checked):
         ordering = ["name"]
 
     def __str__(self) -> str:
-        return str(self.name)
+        return visible(str(self.name))
 
     @classmethod
     def told_by_twilio(cls, item: Mapping[str, str]) -> dict[str, object]:

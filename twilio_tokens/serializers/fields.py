@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.fields import empty
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import SettingError
 from twilio_tokens.grants import FieldKind, GrantField
@@ -48,8 +49,11 @@ class StringField(OptionalField):
 
 
 class TextField(StringField, serializers.CharField):
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, allow_blank=True, **kwargs)
+    """``pattern`` is told in documents; whether a text is legal the grant decides."""
+
+    def __init__(self, *, pattern: str | None = None, **kwargs: Any) -> None:
+        self.pattern = pattern
+        super().__init__(trim_whitespace=False, allow_blank=pattern is None, **kwargs)
         self.validators = [each for each in self.validators if isinstance(each, MaxLengthValidator)]
 
 
@@ -134,6 +138,8 @@ def declared_field(field: GrantField) -> AnyField:
         options["max_length"] = field.max_length
     if field.kind is FieldKind.CHOICE:
         options["choices"] = field.choices
+    if field.kind is FieldKind.TEXT:
+        options["pattern"] = field.pattern
     return _FIELDS[field.kind](**options)
 
 
@@ -144,7 +150,7 @@ def menu(field: AnyField, names: Iterable[str]) -> AnyField:
     """
     choices: Iterable[object]
     if isinstance(field, NameField):
-        choices = names
+        choices = [(name, visible(name)) for name in names]
     elif isinstance(field, WordField):
         choices = field.choices
     elif isinstance(field, BooleanField):

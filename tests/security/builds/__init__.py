@@ -21,3 +21,5 @@ class Build:
     new: str
     #: ``POSTGRESQL_URL`` or ``MARIADB_URL`` where the test needs that server, as in the Makefile.
     server: str = ""
+    #: The site of ``tests/sites`` that the test is run on, if not the usual one.
+    site: str = ""

@@ -10,9 +10,11 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.timesince import timesince, timeuntil
 
+from twilio_tokens.characters import visible
 from twilio_tokens.decoding import DecodedToken, decode
 from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.models import IssuedToken
 from twilio_tokens.token_text import LONGEST_TOKEN
 
 STDIN = "-"
@@ -62,11 +64,15 @@ def _lines(token: DecodedToken) -> Iterator[str]:
     yield f"Expires    {_when(token.expires_at)}"
     yield f"API key    {token.api_key or 'not stored here'}"
     yield f"Signature  {SIGNATURE[token.signature_holds]}"
-    yield f"Audit      {f'issued to {record.user or record.identity}' if record else 'no record'}"
+    yield f"Audit      {_issued_to(record) if record else 'no record'}"
     for problem in token.problems:
-        yield f"Error      {problem.code}: {problem.message}"
+        yield f"Error      {problem.code}: {visible(problem.message)}"
     if not token.problems:
         yield "Twilio     no problem found"
+
+
+def _issued_to(record: IssuedToken) -> str:
+    return f"issued to {visible(str(record.user or record.identity))}"
 
 
 def _when(moment: datetime | None) -> str:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import IntegrityError, OperationalError, models, router, transaction
 
+from twilio_tokens.characters import visible
 from twilio_tokens.crypto import matches
 from twilio_tokens.management import variables
 from twilio_tokens.management.terminal import TerminalCommand
@@ -57,7 +58,7 @@ class Command(TerminalCommand):
         for line in done.lines:
             self.stdout.write(line)
         if given.left_alone:
-            self.stdout.write(f"left alone: {', '.join(given.left_alone)}")
+            self.stdout.write(f"left alone: {', '.join(map(visible, given.left_alone))}")
         for note in done.notes:
             self.stderr.write(note)
 

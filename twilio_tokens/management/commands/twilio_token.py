@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from twilio_tokens.characters import visible
 from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import issue_access_token
@@ -45,12 +46,12 @@ class Command(TerminalCommand):
         )
 
     def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
-        users = users_named(username)
+        users, shown = users_named(username), visible(username)
         if not users:
-            raise CommandError(f"There is no user {username}.")
+            raise CommandError(f"There is no user {shown}.")
         if len(users) > 1:
-            names = ", ".join(user.get_username() for user in users)
-            raise CommandError(f"Several users are named {username}: {names}. Write one exactly.")
+            names = ", ".join(visible(user.get_username()) for user in users)
+            raise CommandError(f"Several users are named {shown}: {names}. Write one exactly.")
         grants = [
             _asked_for(grant, options[product])
             for product, grant in registered().items()
@@ -63,7 +64,7 @@ class Command(TerminalCommand):
         answer = token_answer(issued)
         self.stdout.write(json.dumps(answer, indent=2) if options["json"] else issued.token)
         self.stderr.write(
-            f"Identity {issued.identity}, account {issued.account_sid}, "
+            f"Identity {visible(issued.identity)}, account {issued.account_sid}, "
             f"grants {', '.join(issued.grants)}, expires {answer['expires_at']}."
         )
 

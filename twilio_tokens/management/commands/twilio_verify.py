@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.core.management.base import CommandError
 from django.db import models, router
 
+from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.management.terminal import TerminalCommand
@@ -89,7 +90,8 @@ def _result(
 
 
 def _table(results: list[dict[str, Any]]) -> Iterator[str]:
-    widths = {name: max((len(each[name]) for each in results), default=0) for name in COLUMNS}
-    for each in results:
+    rows = [{name: visible(str(value)) for name, value in each.items()} for each in results]
+    widths = {name: max((len(each[name]) for each in rows), default=0) for name in COLUMNS}
+    for each in rows:
         cells = [each[name].ljust(widths[name]) for name in COLUMNS]
         yield "  ".join([*cells, each["message"]])

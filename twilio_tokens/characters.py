@@ -1,0 +1,65 @@
+"""Characters that make a text look like something else: which are refused, and how any is shown."""
+
+from __future__ import annotations
+
+import re
+
+#: What changes the text around it: control characters, the ends of lines and paragraphs, and
+#: Unicode's Bidi_Control, which turns text round. U+200C and U+200D are none of these: Persian,
+#: Indic names and emoji need them.
+_MISLEADING = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+
+#: Unicode's Default_Ignorable_Code_Point: nothing is drawn for it.
+_INVISIBLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+
+#: Of these, what is part of how names are written: joiners and variants.
+_JOINING = r"\u034f\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+
+#: What no text should have: lone surrogates, noncharacters, marks of annotations.
+_NO_TEXT = r"\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb" + "".join(
+    rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(17)
+)
+
+_REFUSED = re.compile(rf"[{_MISLEADING}\ud800-\udfff]")
+_IGNORED = re.compile(rf"[{_INVISIBLE}]")
+_ESCAPED = re.compile(rf"(?![{_JOINING}])[{_MISLEADING}{_INVISIBLE}{_NO_TEXT}]")
+_ESCAPED_IN_LINES = re.compile(rf"(?!\n){_ESCAPED.pattern}")
+
+#: For documents: a text that does not mislead and is not only white space.
+PATTERN = rf"^[^{_MISLEADING}]*[^\s{_MISLEADING}][^{_MISLEADING}]*$"
+
+
+def misleading(text: str) -> str | None:
+    """The first character for which a room, an identity or a name is refused."""
+    found = _REFUSED.search(text)
+    return found and found[0]
+
+
+def without_invisible(text: str) -> str:
+    """What there is to see of it. A text of nothing else is as good as empty."""
+    return _IGNORED.sub("", text).strip()
+
+
+def visible(text: str, *, has_lines: bool = False) -> str:
+    r"""The text with all in it that misleads, or cannot be seen, as ``\u202e``.
+
+    Pages, files and terminals show with this what others have written. With ``has_lines`` it may
+    consist of lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return (_ESCAPED_IN_LINES if has_lines else _ESCAPED).sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def shown(char: str) -> str:
+    """A character as an error message shows it."""
+    code = f"U+{ord(char):04X}"
+    return f"“{char}” ({code})" if char.isprintable() else code
