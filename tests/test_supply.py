@@ -32,23 +32,23 @@ OURS = SETUP["metadata"]["name"]
 EXTRAS = SETUP["options.extras_require"]
 
 
-def needs(*extras: str) -> list[Requirement]:
-    """What the package and these extras ask for, by setup.cfg."""
+def needs(*extras: str, on: str) -> list[Requirement]:
+    """What the package and these extras ask for on a version of Python, by setup.cfg."""
     stated = [SETUP["options"]["install_requires"], *(EXTRAS[each] for each in extras)]
     lines = "\n".join(stated).splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return [each for each in requirements if each.name != OURS]
+    return [each for each in requirements if each.name != OURS and is_for(on, each)]
 
 
-def pinned_on(python: str, name: str, among: list[Pin]) -> list[str]:
+def is_for(python: str, requirement: Requirement) -> bool:
     here = {"python_version": python, "python_full_version": f"{python}.9"}
     here |= {"sys_platform": "linux", "platform_python_implementation": "CPython"}
-    return [
-        each.version
-        for each in among
-        if each.name == canonicalize_name(name)
-        and (each.requirement.marker is None or each.requirement.marker.evaluate(here))
-    ]
+    return requirement.marker is None or requirement.marker.evaluate(here)
+
+
+def pinned(need: Requirement, among: list[Pin], on: str) -> list[str]:
+    name = canonicalize_name(need.name)
+    return [each.version for each in among if each.name == name and is_for(on, each.requirement)]
 
 
 def test_make_installs_only_what_is_pinned() -> None:
@@ -97,8 +97,8 @@ def test_the_npm_locks_have_hashes_and_no_addresses(file: str) -> None:
 def test_the_locks_fit_setup_cfg(file: str, extras: tuple[str, ...], python: str) -> None:
     """Where they do not: make lock."""
     among = pins(file)
-    for need in needs(*extras):
-        versions = pinned_on(python, need.name, among)
+    for need in needs(*extras, on=python):
+        versions = pinned(need, among, python)
         assert len(versions) == 1, need
         assert need.specifier.contains(versions[0]), need
 
@@ -109,10 +109,10 @@ def test_what_the_example_runs_is_what_was_tested() -> None:
 
 
 def test_the_lowest_versions_are_those_that_setup_cfg_allows() -> None:
-    among = pins("lowest.txt")
-    for need in needs("cors", "env", "schema", "test"):
+    python, among = PYTHONS[0], pins("lowest.txt")
+    for need in needs("cors", "env", "schema", "test", on=python):
         (bound,) = [Version(each.version) for each in need.specifier if each.operator == ">="]
-        (version,) = pinned_on("3.10", need.name, among)
+        (version,) = pinned(need, among, python)
         assert Version(version).release[: len(bound.release)] == bound.release, need
 
 
@@ -291,5 +291,5 @@ def test_what_is_found_fails_the_audit_and_what_was_not_asked_does_not(
 
 def test_the_lower_bounds_that_are_audited_are_those_of_sites() -> None:
     assert {each.name for each in audit.lowest()} == {
-        canonicalize_name(each.name) for each in needs("cors", "env", "schema")
+        canonicalize_name(each.name) for each in needs("cors", "env", "schema", on="3.13")
     }
