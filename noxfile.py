@@ -21,6 +21,21 @@ VERSIONS = [
     ("3.13", "locked"),
     ("3.14", "6.1"),
 ]
+# What is about servers and processes, and tries builds: "make test" runs it, on one Python.
+ONCE = [
+    f"--ignore=tests/security/test_{name}.py"
+    for name in (
+        "broken_builds",
+        "concurrency",
+        "faults",
+        "faults_cache",
+        "faults_commands",
+        "faults_database",
+        "limit_at_once",
+        "on_the_wire",
+        "schemathesis",
+    )
+]
 # The sites of tests/sites are slower: they run at both ends, and all of them only here.
 ALL_SITES = ("3.12", "6.1")
 
@@ -37,4 +52,6 @@ def tests(session: nox.Session, django: str) -> None:
         newest = ("--upgrade", "--upgrade-strategy=eager")
         session.install(*newest, "--editable", f".[{extra}]", f"Django=={django}.*")
     without = [] if extra == "sites" or django == "lowest" else ["--ignore=tests/test_sites.py"]
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *without, *session.posargs)
+    session.run(
+        "pytest", "--numprocesses=auto", "--dist=worksteal", *ONCE, *without, *session.posargs
+    )

@@ -61,7 +61,7 @@ def test_numbers_that_machines_read_have_no_separators(
     page = admin_client.post(
         reverse("admin:twilio_tokens_issuedtoken_test"), {"username": "anna", "video": "on"}
     ).content.decode()
-    assert 'data-seconds="86400"' in page
+    assert 'data-seconds="3600"' in page
 
     expired = {"iss": api_key.sid, "sub": sid("AC"), "iat": 0, "exp": 60, "grants": {}}
     page = admin_client.post(
