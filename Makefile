@@ -95,6 +95,6 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 
 .venv/.%: .venv/.python$(PYTHON_VERSION) requirements/%.txt requirements/build.txt setup.cfg
 	$(PIP) --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
