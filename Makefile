@@ -10,7 +10,7 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test sites browser lint types matrix bench lock audit dist clean
+.PHONY: help demo test sites browser lint types matrix mutants bench lock audit dist clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ audit: .venv/.development ## ask the registries for known vulnerabilities of wha
 
 dist: .venv/.development ## build wheel and sdist of the last commit, twice, and compare them
 	.venv/bin/python -m supply.dist
+
+mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
+	.venv/bin/python -m tests.mutants $(MODULE)
 
 clean: ## remove what make has made, but for your data in var/
 	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

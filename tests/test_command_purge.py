@@ -56,7 +56,7 @@ def ages() -> list[int]:
 @pytest.fixture
 def records(api_key: APIKey) -> APIKey:
     record(api_key, 4, expired_for=timedelta(days=400))
-    record(api_key, 3, expired_for=timedelta(days=91))
+    record(api_key, 3, expired_for=timedelta(days=90, hours=12))
     record(api_key, 2, expired_for=timedelta(days=89))
     record(api_key, 1, expired_for=timedelta(days=-1))
     return api_key
@@ -124,7 +124,7 @@ def test_an_interrupted_purge_has_deleted_whole_batches_of_the_oldest(
     monkeypatch.setattr("django.core.management.base.OutputWrapper.write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert ages() == [-1, 89, 89, 91, 91, 91, 400]
+    assert ages() == [-1, 89, 89, 90, 90, 90, 400]
 
 
 def test_progress_is_shown_once_a_percent_and_not_at_all_if_unwanted(
@@ -137,6 +137,14 @@ def test_progress_is_shown_once_a_percent_and_not_at_all_if_unwanted(
         assert output == "Deleted 300 audit records.\n"
         assert len(progress) == lines
         assert progress[-1:] == ["300 of 300"][:lines]
+
+
+def test_progress_is_shown_from_the_first_batch_on(
+    run: Callable[..., Any], api_key: APIKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twilio_purge, "BATCH", 1)
+    record(api_key, 100, expired_for=timedelta(days=100))
+    assert run()[1][:2] == ["1 of 100", "2 of 100"]
 
 
 def test_a_batch_fits_into_the_parameters_that_every_database_takes(

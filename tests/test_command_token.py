@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import PlaybackGrant
 
@@ -116,6 +116,13 @@ class CountedBoard(WhiteBoard):
     product = "counted_board"
 
     seats: int | None = None
+
+
+def test_the_help_says_what_each_product_asks_for() -> None:
+    command = load_command_class("twilio_tokens", "twilio_token")
+    text = command.create_parser("manage.py", "twilio_token").format_help()
+    assert "--video [ROOM]" in text
+    assert "--chat [NAME]" in text
 
 
 def test_a_product_without_a_text_to_ask_for_is_a_switch(

@@ -15,6 +15,7 @@ import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command, load_command_class
+from django.db import DatabaseError, connection
 
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.management.commands import twilio_generate_key
@@ -191,6 +192,18 @@ def test_every_command_asks_for_a_migrated_database() -> None:
     assert done.stderr.count("CommandError: The database cannot be used: no such table: ") == 6
     assert done.stderr.count("run “manage.py migrate” first.") == 6
     assert "Traceback" not in done.stderr
+
+
+def test_of_what_the_database_says_only_the_first_line_is_told(db: None) -> None:
+    """PostgreSQL tells the values of the row in the next."""
+
+    def fail(*args: Any) -> None:
+        raise DatabaseError("It failed.\nDETAIL: canary")
+
+    with connection.execute_wrapper(fail), pytest.raises(CommandError) as caught:
+        call_command("twilio_purge")
+    assert str(caught.value).startswith("The database cannot be used: It failed.\nIf tables")
+    assert "canary" not in str(caught.value)
 
 
 def test_a_setting_that_cannot_be_used_is_named(api_key: APIKey, user: User, settings: Any) -> None:

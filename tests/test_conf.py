@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 
 from twilio_tokens import conf, identity
+from twilio_tokens.exceptions import PermissionDenied, SettingError
 from twilio_tokens.grants import Chat, Sync, TaskRouter, Video, Voice
 
 CALLABLES = {
@@ -173,3 +175,25 @@ def test_encryption_keys_are_a_list_or_what_a_callable_returns(
 def test_one_key_without_a_list_is_left_for_the_key_ring_to_judge(settings: Any) -> None:
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = "a key, not a path"
     assert conf.settings.encryption_keys == "a key, not a path"
+
+
+def refuse(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (DjangoPermissionDenied("Members only."), PermissionDenied, "Members only."),
+        (DjangoPermissionDenied(), PermissionDenied, "You may not have this access token."),
+        (PermissionDenied("Members only."), PermissionDenied, "Members only."),
+        (KeyError("canary"), SettingError, "The function in TWILIO_TOKENS_X raised KeyError."),
+    ],
+)
+def test_a_function_of_the_sites_answers_or_refuses_or_is_at_fault(
+    error: Exception, kind: type[Exception], told: str
+) -> None:
+    assert conf.answer_of("X", lambda *arguments: arguments, 1, 2) == (1, 2)
+    with pytest.raises(kind) as caught:
+        conf.answer_of("X", refuse, error)
+    assert str(caught.value) == told

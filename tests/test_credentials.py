@@ -450,6 +450,26 @@ def test_what_a_transaction_reads_soon_after_a_commit_elsewhere_is_not_kept() ->
     assert own.get("key", Source("of now"), seconds=15) == "of now"
 
 
+def test_what_the_first_transaction_of_a_process_reads_is_kept(db: None) -> None:
+    own, source = CredentialCache(), Source()
+    with transaction.atomic():
+        own.get("key", source, seconds=15)
+        own.get("key", source, seconds=15)
+    assert source.loads == 1
+
+
+def test_an_entry_that_was_read_again_is_not_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twilio_tokens.credentials.CACHE_SIZE", 2)
+    own, source = CredentialCache(), Source()
+    for key in ("a", "b"):
+        own.get(key, source, seconds=15)
+    own.get("a", source, seconds=1e-9)
+    own.get("c", source, seconds=15)
+    assert source.loads == 4
+    own.get("a", source, seconds=15)
+    assert source.loads == 4
+
+
 def test_it_is_bounded_and_the_oldest_entry_leaves_first() -> None:
     own, source = CredentialCache(), Source()
     for key in range(CACHE_SIZE + 1):

@@ -14,6 +14,7 @@ from twilio_tokens.crypto import (
     Sealed,
     check_opens,
     generate_key,
+    is_of_another_row,
     load_key_ring,
     matches,
     reseal,
@@ -310,6 +311,18 @@ def test_matches_compares_with_the_stored_secret(secret: str) -> None:
     assert not matches(sealed, new_secret(), row=ROW, sid=SID)
     assert not matches(sealed, secret, row=uuid4(), sid=SID)
     assert matches(Sealed("damaged"), secret, row=ROW, sid=SID) is False
+
+
+def test_a_ciphertext_of_another_row_is_told_from_one_that_is_damaged_or_lost(
+    settings: Any, secret: str
+) -> None:
+    sealed = sealed_by_newest(secret)
+    assert not is_of_another_row(sealed, row=ROW, sid=SID)
+    assert is_of_another_row(sealed, row=uuid4(), sid=SID)
+    assert not is_of_another_row(Sealed("damaged"), row=ROW, sid=SID)
+    for keys in ([generate_key()], []):
+        settings.TWILIO_TOKENS_ENCRYPTION_KEYS = keys
+        assert not is_of_another_row(sealed, row=uuid4(), sid=SID)
 
 
 def test_check_opens_raises_where_unseal_would(secret: str) -> None:

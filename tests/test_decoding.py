@@ -470,7 +470,16 @@ def test_a_time_may_be_a_fraction(token: Callable[..., str]) -> None:
     assert decoded.expires_at == datetime.fromtimestamp(now + 59.5, timezone.utc)
 
 
-@pytest.mark.parametrize("expiry", [10**12, 10**14, -(10**14)])
+def test_a_token_is_valid_from_its_very_moment_on_until_that_of_its_end(
+    token: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    assert codes(decode(token(iat=now, nbf=now, exp=now + 1))) == []
+    assert codes(decode(token(iat=now - 1, exp=now))) == [20104]
+
+
+@pytest.mark.parametrize("expiry", [10**12, 10**15 - 1, -(10**14)])
 def test_a_time_outside_the_calendar_is_not_shown(expiry: int, token: Callable[..., str]) -> None:
     decoded = decode(token(exp=expiry))
     assert decoded.expires_at is None
@@ -603,7 +612,10 @@ UNUSABLE = {
     "a.b.\ud800": character("'\\ud800'"),
     "ä.b.c": character("'\\xe4'"),
     "a.b.😀": character("'\\U0001f600'"),
+    "x" * 16_384: parts(1),
     "x" * 16_385: "This is far longer than any Access Token.",
+    "x" + " " * 32_767: parts(1),
+    "x" + " " * 32_768: "This is far longer than any Access Token.",
     "a.b.c" * 1_000_000: "This is far longer than any Access Token.",
 }
 
@@ -626,7 +638,7 @@ PAYLOADS = {
     "Latin-1": '{"jti": "ä"}'.encode("latin-1"),
     "UTF-16": '{"exp": 1}'.encode("utf-16"),
     "binary": bytes(range(256)),
-    "nested deeper than a token is": '{"a":' * 22 + "1" + "}" * 22,
+    "nested deeper than a token is": '{"a":' * 21 + "1" + "}" * 21,
     "nested deep": '{"a":' * 1800 + "1" + "}" * 1800,
     "nested in arrays": '{"a":' + "[" * 5000 + "]" * 5000 + "}",
 }
@@ -641,6 +653,11 @@ def test_a_part_that_is_no_json_object_is_told_so(part: str, name: str, db: None
     with pytest.raises(InvalidToken) as caught:
         decode(token)
     assert caught.value.message == CUT_OFF
+
+
+def test_twenty_objects_within_each_other_are_read(db: None) -> None:
+    claims = base64url(('{"a":' * 20 + "1" + "}" * 20).encode())
+    assert codes(decode(f"{EMPTY_OBJECT}.{claims}.")) == [20101]
 
 
 def test_a_secret_pasted_in_place_of_a_token_is_not_repeated(db: None) -> None:

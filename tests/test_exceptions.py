@@ -106,3 +106,13 @@ def test_an_encryption_key_error_tells_each_position_and_whether_there_is_no_key
     assert not error.is_missing
     assert not EncryptionKeyError({SETTING: "No list."}).is_missing
     assert EncryptionKeyError({MISSING: "Not set."}).is_missing
+    assert not {MISSING, SETTING} & {*range(1, 100)}
+
+
+def test_the_reason_is_logged_once_however_many_callers_it_passes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = Unavailable("no key")
+    error.log()
+    error.log()
+    assert caplog.messages == ["No access token issued: no key"]

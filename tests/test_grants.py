@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -103,6 +104,100 @@ def test_each_product_knows_its_key_in_the_token_and_where_its_sids_stand() -> N
         product: (grant.twilio_key, [each.path for each in grant.payload_fields])
         for product, grant in grants.registered().items()
     }
+
+
+ISSUED = datetime(2026, 1, 1, tzinfo=timezone.utc)
+PUSHED = f"Mobile apps are notified with the push credential {sid('CR')}."
+CALLS = {"outgoing": {"application_sid": sid("AP")}}
+TO_APP = f"Calls go out through the TwiML app {sid('AP')}."
+WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
+
+
+@pytest.mark.parametrize(
+    ("grant", "payload", "seconds", "notes"),
+    [
+        (Video, {}, 60, [("Opens every Room of the account.", None), ("It must be valid", 60)]),
+        (Video, {"room": "A"}, 60, [("Opens only the Room “A”.", None), ("It must be valid", 60)]),
+        (
+            Chat,
+            {"service_sid": sid("IS"), "push_credential_sid": sid("CR")},
+            180,
+            [
+                (f"Opens the Chat service {sid('IS')}.", None),
+                ("The Client warns about 3 minutes", 0),
+                (PUSHED, None),
+            ],
+        ),
+        (
+            Chat,
+            {"service_sid": sid("IS")},
+            179,
+            [(f"Opens the Chat service {sid('IS')}.", None), ("It lives shorter than the 3", -1)],
+        ),
+        (
+            Sync,
+            {"service_sid": sid("IS")},
+            60,
+            [(f"Opens the Sync service {sid('IS')}.", None), ("The Client warns before", 60)],
+        ),
+        (
+            TaskRouter,
+            WORKS,
+            60,
+            [
+                (f"Acts as the worker {sid('WK')} in the workspace {sid('WS')}.", None),
+                ("The Worker tells of the end", 60),
+            ],
+        ),
+        (
+            Voice,
+            CALLS | {"incoming": {"allow": True}, "push_credential_sid": sid("CR")},
+            11,
+            [
+                (TO_APP, None),
+                ("The Device can be called, by the identity anna.", None),
+                ("The Device warns 10 seconds", 1),
+                (PUSHED, None),
+            ],
+        ),
+        (
+            Voice,
+            CALLS,
+            10,
+            [
+                (TO_APP, None),
+                ("The Device cannot be called", None),
+                ("It lives no longer than the 10 seconds", 0),
+            ],
+        ),
+    ],
+)
+def test_notes_tell_what_the_sdk_does_with_a_token(
+    grant: type[Grant], payload: dict[str, Any], seconds: int, notes: list[tuple[str, int | None]]
+) -> None:
+    expires_at = ISSUED + timedelta(seconds=seconds)
+    told = list(grant.sdk_notes(payload, identity="anna", issued_at=ISSUED, expires_at=expires_at))
+    assert [each.at for each in told] == [
+        None if at is None else ISSUED + timedelta(seconds=at) for _, at in notes
+    ]
+    assert all(str(each.text).startswith(text) for each, (text, _) in zip(told, notes, strict=True))
+
+
+def test_each_product_has_a_lifetime_unless_the_site_sets_one() -> None:
+    lifetimes = {product: grant.lifetime() for product, grant in grants.registered().items()}
+    assert lifetimes == {
+        "video": 86_400,
+        "chat": 3_600,
+        "voice": 3_600,
+        "sync": 3_600,
+        "taskrouter": 3_600,
+        "live": 3_600,
+    }
+
+
+def test_a_keyword_of_a_class_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(TypeError, match="keyword"):
+        type("Odd", (Video,), {}, colour="red")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pprint import pformat
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import OperationalError, connection, transaction
+from django.db.models.signals import pre_save
 from django.utils import timezone
 from rest_framework.test import APIClient
 from twilio.jwt.access_token.grants import VideoGrant
@@ -26,6 +29,7 @@ from tests.reports import error_report
 from tests.rows import add_key, new_secret, sid
 from twilio_tokens.exceptions import (
     AccountMismatch,
+    AuditUnavailable,
     DoesNotExist,
     IdentityNotAllowed,
     InvalidGrant,
@@ -144,6 +148,10 @@ def test_ten_thousand_tokens_of_one_second_have_ten_thousand_ids(
     assert len({each.issued_at for each in issued}) == 1
 
 
+def test_its_id_is_16_random_bytes(api_key: APIKey, user: User) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", issue(user, Video()).jti)
+
+
 def test_its_repr_hides_the_token(api_key: APIKey, user: User) -> None:
     issued = issue(user, Video())
     for shown in (repr(issued), str(issued), pformat(issued)):
@@ -194,6 +202,7 @@ def test_one_may_ask_for_less_and_refresh_in_time(
 ) -> None:
     issued = issue(user, Video(), ttl=ttl)
     assert lifetime(issued, secret) == ttl
+    assert issued.expires_in == ttl
     assert issued.expires_at - issued.refresh_at == timedelta(seconds=margin)
 
 
@@ -218,6 +227,11 @@ def test_other_lifetimes_are_refused(
         issue(user, Video(), ttl=ttl)
     error = refused.value
     assert (error.product, error.field, error.code) == (None, "ttl", code)
+    assert error.message == {
+        "min_value": "Ensure this value is greater than or equal to 1.",
+        "max_value": "Ensure this value is less than or equal to 7200.",
+        "invalid": "A valid integer is required.",
+    }.get(code)
 
 
 # Who and what
@@ -256,7 +270,16 @@ def customer() -> Customer:
 
 @pytest.mark.parametrize(
     "make_user",
-    [AnonymousUser, inactive, lambda: None, lambda: User(username="anna"), Machine, customer],
+    [
+        AnonymousUser,
+        inactive,
+        lambda: None,
+        lambda: User(username="anna"),
+        Machine,
+        customer,
+        lambda: SimpleNamespace(pk=1, is_active=True),
+        lambda: SimpleNamespace(pk=1, is_authenticated=True),
+    ],
 )
 def test_only_active_users_get_a_token(
     api_key: APIKey, user: User, make_user: Callable[[], Any]
@@ -398,6 +421,7 @@ def test_a_restricted_service_is_for_members_only(
         with pytest.raises(DoesNotExist) as refused:
             issue(user, grant)
         assert (refused.value.product, refused.value.field) == ("chat", "service")
+    assert refused.value.message == "The default Chat service is not for you; name another."
     user.groups.add(staff)
     assert issue(user, Chat("support")).grants == issue(user, Chat()).grants
 
@@ -462,6 +486,16 @@ def test_the_room_policy_sees_the_user_and_the_room(
     issue(user, Video())
     issue(user, Video("DailyStandup"))
     assert asked == [(user, None), (user, "DailyStandup")]
+
+
+def test_a_permission_that_ends_now_is_none(
+    api_key: APIKey, user: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now().replace(microsecond=0)
+    monkeypatch.setattr(time, "time", now.timestamp)
+    settings.TWILIO_TOKENS_ROOM_POLICY = lambda user, room: now
+    with pytest.raises(PermissionDenied):
+        issue(user, Video())
 
 
 async def later(user: User, room: str | None) -> bool:
@@ -690,7 +724,36 @@ def test_nor_does_the_error_of_a_grant_that_fails_while_the_token_is_made(
     with pytest.raises(raises) as raised:
         issue(user, grant())
     assert not shows(secret, error_report(raised.value) + caplog.text)
+    if raises is SecretUnavailable:
+        assert f"Signing with API key {api_key.sid} raised TypeError." in caplog.messages
     assert not IssuedToken.objects.exists()
+
+
+def test_a_database_that_fails_is_as_if_nothing_were_configured(
+    api_key: APIKey, user: User
+) -> None:
+    def fail(*args: Any) -> None:
+        raise OperationalError("gone away")
+
+    with connection.execute_wrapper(fail), pytest.raises(NotConfigured) as caught:
+        issue(user, Video())
+    assert caught.value.reason == "The database failed: OperationalError."
+    assert isinstance(caught.value.__cause__, OperationalError)
+
+
+def test_no_record_takes_the_place_of_another(api_key: APIKey, user: User) -> None:
+    first = IssuedToken.objects.get(jti=issue(user, Video()).jti)
+
+    def confuse(instance: IssuedToken, **kwargs: Any) -> None:
+        instance.pk = first.pk
+
+    pre_save.connect(confuse, sender=IssuedToken)
+    try:
+        with pytest.raises(AuditUnavailable), transaction.atomic():
+            issue(user, Video())
+    finally:
+        pre_save.disconnect(confuse, sender=IssuedToken)
+    assert IssuedToken.objects.get().jti == first.jti
 
 
 def test_twilios_object_does_not_print_as_the_live_token(secret: str) -> None:

@@ -72,6 +72,13 @@ def test_anything_else_is_told_what_is_needed(kind: SIDKind, value: str) -> None
     assert refusal(kind, value) == needed
 
 
+@each_kind
+def test_a_problem_is_told_as_text_or_there_is_none(kind: SIDKind) -> None:
+    assert kind.problem(sid(kind.prefix)) is None
+    needed = f"Needed here is {kind.label} SID: {kind.prefix} and 32 digits (0–9, a–f)."
+    assert [kind.problem(value) for value in ("hello", None, 7)] == [needed] * 3
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -233,6 +240,11 @@ def test_what_is_no_secret_is_told_without_repeating_it(values: list[str], probl
         assert not value or value not in message
 
 
+@pytest.mark.parametrize(("length", "problem"), [(1_024, "is a placeholder"), (1_025, "16 to 128")])
+def test_mistakes_are_looked_for_in_what_is_not_far_too_long(length: int, problem: str) -> None:
+    assert problem in str(secret_problem(f"<{'a' * (length - 2)}>"))
+
+
 @pytest.mark.parametrize(
     ("name", "holds"),
     [
@@ -249,6 +261,7 @@ def test_what_is_no_secret_is_told_without_repeating_it(values: list[str], probl
         ("ProductionVideoKeyForMainSite202", False),
         ("PRODUCTIONVIDEOKEYFORTHEMAINSITE", False),
         ("production-video-key-for-the-main-website", False),
+        ("7K3QX9B2" * 4, False),
         (f"Key {sid('SK')}", False),
         ("9b1deb4d3b7d4bad9bdd2b0d7b3dcb6d", False),
         ("9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d", False),

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gzip
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from twilio_tokens import twilio_api
 from twilio_tokens.exceptions import ListingFailed
@@ -42,6 +45,19 @@ def test_an_answer_has_the_status_and_the_data(ask: Ask) -> None:
     assert (answer.code, answer.failure) == (200, "")
 
 
+def test_an_answer_may_be_compressed(ask: Ask, twilio: TwilioServer, settings: Any) -> None:
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: with_the_apps_limit(twilio.http_client())
+    body = gzip.compress(b'{"applications": [], "page": 7}')
+    twilio.fail(body=body, headers={"Content-Encoding": "gzip"})
+    assert ask().data["page"] == 7
+
+
+def with_the_apps_limit(client: HttpClient) -> HttpClient:
+    """As the app's own client has it; a site's is its own affair."""
+    client.request_hooks = twilio_api.default_http_client().request_hooks
+    return client
+
+
 @pytest.mark.parametrize("body", [HTML, [], {}, '"text"', "", '{"applications": [', "[" * 100_000])
 def test_what_is_no_json_object_is_not_from_twilio(
     body: Any, ask: Ask, twilio: TwilioServer
@@ -50,6 +66,32 @@ def test_what_is_no_json_object_is_not_from_twilio(
     answer = ask()
     assert (answer.status, answer.data) == (403, {})
     assert not answer.says(403)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(1, 1), (999_999, 999_999), (0, 400), (-1, 400), (1_000_000, 400), (True, 400), ("7", 400)],
+)
+def test_a_code_of_twilios_is_a_number_of_up_to_six_digits(code: Any, expected: int) -> None:
+    assert Answer(400, {"code": code}).code == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "wait"),
+    [
+        (429, "5", 5),
+        (429, "5.1", None),
+        (503, "0.5", 0.5),
+        (500, "-1", 0),
+        (500, "", 0),
+        (499, "0", None),
+        (430, "0", None),
+    ],
+)
+def test_what_passes_is_repeated_within_five_seconds(
+    status: int, retry_after: str, wait: float | None
+) -> None:
+    assert Answer(status, {}, retry_after).wait == wait
 
 
 def test_texts_are_those_that_every_database_and_page_takes() -> None:
@@ -142,6 +184,40 @@ def test_twilios_own_http_client_is_the_default_and_goes_through_the_sites_proxy
 SLOW = "it did not answer in full within 0.3 seconds."
 
 
+def test_what_is_left_of_the_time_limits_each_request(secret: str, twilio: TwilioServer) -> None:
+    Requests(sid("AC"), sid("SK"), secret, seconds=1).get(one_app(sid("AC")))
+    assert all(timeout <= 1 for timeout in twilio.timeouts)
+
+
+def test_when_the_time_is_over_nobody_is_asked(
+    secret: str, twilio: TwilioServer, settings: Any
+) -> None:
+    made: list[object] = []
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: made.append("a client")
+    before = {*threading.enumerate()}
+    assert Requests(sid("AC"), sid("SK"), secret, seconds=0).get(CHAT_SERVICES).status == 0
+    for thread in {*threading.enumerate()} - before:
+        thread.join()
+    assert made == []
+
+
+def test_nothing_of_a_request_is_left_behind(ask: Ask, twilio: TwilioServer, settings: Any) -> None:
+    """Not the connections to databases that a site's client made, nor a thread that must end."""
+    closed, endless = [], []
+
+    def client() -> HttpClient:
+        connections["default"].close = lambda: closed.append(True)  # type: ignore[method-assign]
+        endless.extend([] if threading.current_thread().daemon else ["a thread"])
+        return twilio.http_client()
+
+    settings.TWILIO_TOKENS_HTTP_CLIENT = client
+    before = {*threading.enumerate()}
+    assert ask().says(200)
+    for thread in {*threading.enumerate()} - before:
+        thread.join(10)
+    assert (closed, endless) == ([True], [])
+
+
 class Dawdling(HttpClient):
     """A client of a site that knows no timeouts, or waits for a name server."""
 
@@ -206,14 +282,7 @@ def test_a_site_that_is_slow_to_make_its_http_client_is_left_too(
 def test_an_answer_without_an_end_is_not_read_for_ever(
     ask: Ask, twilio: TwilioServer, settings: Any
 ) -> None:
-    """By the app's own client; a site's is its own affair."""
-
-    def client() -> HttpClient:
-        client = twilio.http_client()
-        client.request_hooks = twilio_api.default_http_client().request_hooks
-        return client
-
-    settings.TWILIO_TOKENS_HTTP_CLIENT = client
+    settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: with_the_apps_limit(twilio.http_client())
     assert ask().says(200)
     twilio.fail(endless=b" " * 1_000_000)
     assert ask().failure == "AnswerTooLarge."

@@ -270,6 +270,7 @@ UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
             "a proxy's 401": {"status": 401, "body": HTML},
             "a proxy's 403": {"status": 403, "body": HTML},
             "a proxy's 404": {"status": 404, "body": HTML},
+            "a proxy's 499": {"status": 499, "body": HTML},
             "an array": {"body": []},
             "an empty object": {"body": {}},
             "a text": {"body": '"applications"'},

@@ -194,9 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(fault.endless)
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        text = body if isinstance(body, str) else json.dumps(body)
-        content = text.encode()
-        kind = "text/html" if text.startswith("<") else "application/json"
+        text = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        content = text if isinstance(text, bytes) else text.encode()
+        kind = "text/html" if content.startswith(b"<") else "application/json"
         self.send_response(status)
         for name, value in {
             "Content-Type": f"{kind}; charset=utf-8",

@@ -163,7 +163,7 @@ def _time_problems(claims: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(20104, _("It has expired."))
         if expires_at - start > LONGEST_TTL:
             yield Problem(20157, _("It lives longer than 24 hours."))
-    if max(issued_at or 0, not_before or 0) > now:
+    if any(each is not None and each > now for each in (issued_at, not_before)):
         yield Problem(20105, _("It is not valid yet: was the clock of its server fast?"))
 
 

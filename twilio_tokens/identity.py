@@ -116,6 +116,6 @@ def decode_identity(identity: str) -> str:
 
 def _encode(text: str) -> str:
     return "".join(
-        chr(byte) if byte < 128 and chr(byte).isalnum() else f"_{byte:02x}"
+        chr(byte) if bytes([byte]).isalnum() else f"_{byte:02x}"  # which knows ASCII only
         for byte in text.encode("utf-8", "surrogatepass")
     )

@@ -92,7 +92,7 @@ def parts_of(token: str) -> tuple[bytes, dict[str, Any], dict[str, Any], bytes]:
 
 
 def _bytes_of(part: str) -> bytes:
-    return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    return urlsafe_b64decode(part + "==")  # what is more than needed is ignored
 
 
 def _header_of(part: str) -> dict[str, Any]:

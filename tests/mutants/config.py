@@ -1,0 +1,90 @@
+"""Which tests are to notice a fault in which module: its own, and the few others that prove it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent.parent / "twilio_tokens"
+LEAST = 95  #: percent of the faults that the tests notice
+
+#: Tests that take longer than all others, and notice no more.
+TOO_LONG = ["tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_ten_thousand_ids"]
+
+#: Pages of the console, and what Django wrote.
+LEFT_OUT = ("admin", "migrations", "templatetags")
+
+API = "views serializers parsers throttles offers"
+CORE = "issuing credentials exceptions signals offers"
+GRANTS = "identity decoding grants grants_push grants_sync grants_taskrouter grants_video issuing"
+IMPORT = "command_import_env"
+ROWS = "defaults saving models"
+TERMINAL = "commands command_decode command_purge command_reencrypt command_token command_verify"
+TWILIO = "twilio_api verification"
+TESTS = {
+    "apps": "schema credentials",
+    "checks": "checks",
+    "conf": "conf",
+    "credentials": CORE,
+    "crypto": "crypto",
+    "decoding": GRANTS,
+    "defaults": ROWS,
+    "error_answers": API,
+    "error_reports": "error_reports",
+    "exceptions": CORE,
+    "fields/names": "fields",
+    "fields/sealed": "fields",
+    "grants/base": GRANTS,
+    "grants/chat": GRANTS,
+    "grants/fields": GRANTS,
+    "grants/identity_rule": GRANTS,
+    "grants/push": GRANTS,
+    "grants/sync": GRANTS,
+    "grants/taskrouter": GRANTS,
+    "grants/video": GRANTS,
+    "grants/voice": GRANTS,
+    "identity": GRANTS,
+    "issuing": CORE,
+    "management/commands/twilio_decode": TERMINAL,
+    "management/commands/twilio_generate_key": "command_generate_key",
+    "management/commands/twilio_import_env": IMPORT,
+    "management/commands/twilio_purge": TERMINAL,
+    "management/commands/twilio_reencrypt": TERMINAL,
+    "management/commands/twilio_token": TERMINAL,
+    "management/commands/twilio_verify": TERMINAL,
+    "management/terminal": TERMINAL,
+    "management/variables": IMPORT,
+    "models/accounts": ROWS,
+    "models/checked": ROWS,
+    "models/issued_tokens": ROWS,
+    "models/resources": ROWS,
+    "offers": API,
+    "parsers": API,
+    "saving": ROWS,
+    "schema": "schema",
+    "serializers/answers": API,
+    "serializers/fields": API,
+    "serializers/requests": API,
+    "sids": "sids",
+    "signals": CORE,
+    "signing": CORE,
+    "throttles": API,
+    "token_text": GRANTS,
+    "twilio_api": TWILIO,
+    "urls": API,
+    "verification": TWILIO,
+    "views": API,
+}
+
+
+def modules() -> list[str]:
+    """All that are tried; of the packages' own modules those that do more than import."""
+    return [
+        str(path.relative_to(PACKAGE).with_suffix(""))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in LEFT_OUT
+        and (path.name != "__init__.py" or "def " in path.read_text())
+    ]
+
+
+def files_for(module: str) -> list[str]:
+    return [f"tests/test_{name}.py" for name in TESTS[module].split()]
