@@ -91,8 +91,8 @@ def test_a_double_of_a_name_is_another_identity(name: str, double: str, secret: 
 
 # Texts that take long to read
 
-#: Seconds that the processor may work on all of them; a tenth of it is needed.
-CPU = 20
+#: Seconds that the processor may work on all of them; a part of it is needed.
+CPU = 40
 
 LONG = """
 import resource
