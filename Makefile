@@ -47,9 +47,6 @@ types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Pyt
 matrix: .venv/.development tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
 	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
 
-mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
-	.venv/bin/python -m tests.mutants $(MODULE)
-
 lock: .venv/.development ## pin what setup.cfg asks for; OPTIONS=--upgrade takes the newest of everything
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) setup.cfg --all-extras --constraint requirements/build.txt --output-file requirements/development.txt
@@ -61,6 +58,9 @@ audit: .venv/.development ## ask the registries for known vulnerabilities of wha
 
 dist: .venv/.development ## build wheel and sdist of the last commit, twice, and compare them
 	.venv/bin/python -m supply.dist
+
+mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
+	.venv/bin/python -m tests.mutants $(MODULE)
 
 clean: ## remove what make has made, but for your data in var/
 	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
@@ -98,6 +98,6 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 
 .venv/.%: .venv/.python$(PYTHON_VERSION) requirements/%.txt requirements/build.txt setup.cfg
 	$(PIP) --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check

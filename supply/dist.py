@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,9 @@ CONDITIONS: tuple[dict[str, str], ...] = (
     {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1", "UMASK": "077"},
     {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "2", "UMASK": "002"},
 )
-LICENSE = ".dist-info/licenses/LICENSE"
-#: What would run when it is installed or when Python starts.
-RUNS = (".pth", ".so", "setup.py", "entry_points.txt", "/scripts/")
+ABOUT = re.compile(
+    rf"{NAME}-[^/]+\.dist-info/(METADATA|RECORD|WHEEL|top_level\.txt|licenses/LICENSE)"
+)
 
 
 def main() -> None:
@@ -84,8 +85,6 @@ def check_out(source: Path) -> None:
     git("archive", "--output", str(archive), "HEAD")
     with tarfile.open(archive) as files:
         files.extractall(source, filter="data")
-    for each in source.rglob("*"):
-        each.chmod(0o755 if each.is_dir() else 0o644)
 
 
 def normalize(sdist: Path, epoch: int) -> None:
@@ -107,10 +106,9 @@ def faults_of_wheel(wheel: Path, files: set[str]) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
         names = {each for each in archive.namelist() if not each.endswith("/")}
     package = {each for each in files if each.startswith("twilio_tokens/")}
-    about = {each for each in names if each.startswith(f"{NAME}-") and not each.endswith(RUNS)}
-    license_of = {each for each in about if each.endswith(LICENSE)}
+    about = {each for each in names if ABOUT.fullmatch(each)}
     faults = [f"The wheel lacks {each}." for each in sorted(package - names)]
-    faults += [] if license_of else ["The wheel lacks LICENSE."]
+    faults += [] if any("/LICENSE" in each for each in about) else ["The wheel lacks LICENSE."]
     return faults + [f"The wheel has {each}." for each in sorted(names - package - about)]
 
 
@@ -120,8 +118,8 @@ def faults_of_sdist(sdist: Path, files: set[str]) -> list[str]:
         names = {each.name.partition("/")[2] for each in archive.getmembers() if each.isfile()}
     made = {each for each in names if each.startswith(f"{NAME}.egg-info/")} | {"PKG-INFO"}
     needed = {each for each in files if each.startswith("twilio_tokens/")} | {"LICENSE"}
-    unwanted = names - files - made | {each for each in names if each.endswith(RUNS)}
-    unwanted |= {each for each in names if each.startswith("tests/")}
+    unwanted = names - files - made
+    unwanted |= {each for each in names if each == "setup.py" or each.startswith("tests/")}
     faults = [f"The sdist lacks {each}." for each in sorted(needed - names)]
     return faults + [f"The sdist has {each}." for each in sorted(unwanted)]
 

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.core.management import CommandError, call_command
+from django.core.management import (
+    CommandError,
+    call_command,
+    get_commands,
+    load_command_class,
+)
 from rest_framework.test import APIClient
 
 from twilio_tokens import conf
@@ -56,7 +61,11 @@ def leaked(
 
 @pytest.mark.parametrize("command", [code or line for code, line in COMMANDS])
 def test_each_command_that_is_named_runs(leaked: str, command: str) -> None:
-    call_command(*shlex.split(command.replace("USERNAME", "anna")))
+    name, *arguments = shlex.split(command.replace("USERNAME", "anna"))
+    parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+    known = re.findall(r"--[\w-]+", parser.format_help())
+    assert {each for each in arguments if each.startswith("--")} <= {*known}
+    call_command(name, *arguments)
 
 
 def test_a_leaked_key_is_replaced_from_the_environment(

@@ -20,7 +20,11 @@ from twilio_tokens.views import TokenViewSet  # noqa: F401 - named in the README
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "SECURITY.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
 PRODUCTS = ("video", "chat", "voice", "sync", "taskrouter")
 SECTIONS = dict(
     re.findall(r"^### `(TWILIO_TOKENS_\w+)`\n(.*?)(?=^##)", README, re.MULTILINE | re.DOTALL)
@@ -88,3 +92,12 @@ def test_the_make_targets_of_the_readme_are_those_of_the_makefile() -> None:
 def test_the_version_is_said_once() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", twilio_tokens.__version__)
     assert "version = attr: twilio_tokens.__version__" in (REPOSITORY / "setup.cfg").read_text()
+
+
+def test_the_versions_that_get_security_fixes_are_those_of_setup_cfg() -> None:
+    setup = (REPOSITORY / "setup.cfg").read_text()
+    policy = (REPOSITORY / "SECURITY.md").read_text()
+    djangos = re.findall(r"Framework :: Django :: (.+)", setup)
+    pythons = re.findall(r"Python :: (3\.\d+)", setup)
+    assert f"tested with: {' and '.join(djangos)}, each" in policy
+    assert f"| Python | {pythons[0]} to {pythons[-1]}, " in policy

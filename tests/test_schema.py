@@ -104,7 +104,7 @@ def test_the_shipped_file_is_what_the_code_of_the_example_gives(tmp_path: Path) 
     subprocess.run(
         [sys.executable, *command],
         cwd=REPOSITORY,
-        env={**environment, "SECRET_KEY": "for the schema"},
+        env={**environment, "SECRET_KEY": "for the schema", "DATABASE_URL": "sqlite://:memory:"},
         check=True,
     )
     assert file.read_text() == SHIPPED.read_text(), f"Copy {file} to {SHIPPED}."

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from supply import audit
 from supply.audit import NoAnswerError, read_npm, read_pip_audit
 from supply.dist import faults_of_sdist, faults_of_wheel
 from supply.locks import REQUIREMENTS, Pin, pins
@@ -31,28 +32,28 @@ OURS = SETUP["metadata"]["name"]
 EXTRAS = SETUP["options.extras_require"]
 
 
-def needs(*extras: str) -> list[Requirement]:
-    """What the package and these extras ask for, by setup.cfg."""
+def needs(*extras: str, on: str) -> list[Requirement]:
+    """What the package and these extras ask for on a version of Python, by setup.cfg."""
     stated = [SETUP["options"]["install_requires"], *(EXTRAS[each] for each in extras)]
     lines = "\n".join(stated).splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    return [each for each in requirements if each.name != OURS]
+    return [each for each in requirements if each.name != OURS and is_for(on, each)]
 
 
-def pinned_on(python: str, name: str, among: list[Pin]) -> list[str]:
+def is_for(python: str, requirement: Requirement) -> bool:
     here = {"python_version": python, "python_full_version": f"{python}.9"}
     here |= {"sys_platform": "linux", "platform_python_implementation": "CPython"}
-    return [
-        each.version
-        for each in among
-        if each.name == canonicalize_name(name)
-        and (each.requirement.marker is None or each.requirement.marker.evaluate(here))
-    ]
+    return requirement.marker is None or requirement.marker.evaluate(here)
+
+
+def pinned(need: Requirement, among: list[Pin], on: str) -> list[str]:
+    name = canonicalize_name(need.name)
+    return [each.version for each in among if each.name == name and is_for(on, each.requirement)]
 
 
 def test_make_installs_only_what_is_pinned() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    lines = [line for line in makefile.splitlines() if line.startswith("\t$(PIP)")]
+    lines = [line for line in makefile.splitlines() if "$(PIP) " in line]
     assert len(lines) == 2
     assert makefile.count("pip install") == 1
     assert all("--require-hashes" in line or "--no-deps" in line for line in lines)
@@ -96,8 +97,8 @@ def test_the_npm_locks_have_hashes_and_no_addresses(file: str) -> None:
 def test_the_locks_fit_setup_cfg(file: str, extras: tuple[str, ...], python: str) -> None:
     """Where they do not: make lock."""
     among = pins(file)
-    for need in needs(*extras):
-        versions = pinned_on(python, need.name, among)
+    for need in needs(*extras, on=python):
+        versions = pinned(need, among, python)
         assert len(versions) == 1, need
         assert need.specifier.contains(versions[0]), need
 
@@ -108,10 +109,10 @@ def test_what_the_example_runs_is_what_was_tested() -> None:
 
 
 def test_the_lowest_versions_are_those_that_setup_cfg_allows() -> None:
-    among = pins("lowest.txt")
-    for need in needs("cors", "env", "schema", "test"):
+    python, among = PYTHONS[0], pins("lowest.txt")
+    for need in needs("cors", "env", "schema", "test", on=python):
         (bound,) = [Version(each.version) for each in need.specifier if each.operator == ">="]
-        (version,) = pinned_on("3.10", need.name, among)
+        (version,) = pinned(need, among, python)
         assert Version(version).release[: len(bound.release)] == bound.release, need
 
 
@@ -167,11 +168,12 @@ def test_importing_the_package_asks_nobody_starts_no_process_and_writes_no_file(
 
 
 NAME = "django_twilio_tokens"
-COMMITTED = {"LICENSE", "setup.cfg", "twilio_tokens/__init__.py", "twilio_tokens/py.typed"}
-WHEEL = {*COMMITTED} - {"LICENSE", "setup.cfg"} | {
+COMMITTED = {"LICENSE", "setup.py", "twilio_tokens/__init__.py", "twilio_tokens/py.typed"}
+WHEEL = {*COMMITTED} - {"LICENSE", "setup.py"} | {
     f"{NAME}-1.dist-info/{each}" for each in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
 }
-SDIST = {*COMMITTED} | {"PKG-INFO", f"{NAME}.egg-info/SOURCES.txt"}
+SCRIPTS, DATA = f"{NAME}-1.dist-info/entry_points.txt", f"{NAME}-1.data/scripts/run"
+SDIST = {*COMMITTED} - {"setup.py"} | {"PKG-INFO", f"{NAME}.egg-info/SOURCES.txt"}
 
 
 @pytest.mark.parametrize(
@@ -184,11 +186,8 @@ SDIST = {*COMMITTED} | {"PKG-INFO", f"{NAME}.egg-info/SOURCES.txt"}
         (None, "tests/test_sids.py", "The wheel has tests/test_sids.py."),
         (None, "var/demo.env", "The wheel has var/demo.env."),
         (None, "start.pth", "The wheel has start.pth."),
-        (
-            None,
-            f"{NAME}-1.dist-info/entry_points.txt",
-            f"The wheel has {NAME}-1.dist-info/entry_points.txt.",
-        ),
+        (None, DATA, f"The wheel has {DATA}."),
+        (None, SCRIPTS, f"The wheel has {SCRIPTS}."),
     ],
 )
 def test_a_wheel_has_the_package_and_nothing_that_runs_at_install(
@@ -217,12 +216,6 @@ def test_an_sdist_has_only_what_is_committed(
         for name in (SDIST | {added}) - {missing, None}:
             archive.addfile(tarfile.TarInfo(f"{NAME}-1/{name}"), BytesIO())
     assert faults_of_sdist(tmp_path / "a.tar.gz", COMMITTED) == ([fault] if fault else [])
-
-
-def test_no_code_of_ours_runs_in_a_build() -> None:
-    assert not (ROOT / "setup.py").exists()
-    assert "cmdclass" not in SETUP["options"]
-    assert (ROOT / "twilio_tokens/__init__.py").read_text().count("\n") < 5
 
 
 # As pip-audit 2.10 and npm 11 write it.
@@ -264,8 +257,39 @@ def test_an_audit_that_breaks_is_not_taken_for_a_silent_registry() -> None:
 
 def test_npm_tells_what_is_known_or_that_it_was_not_told() -> None:
     known = {"name": "old", "severity": "high", "via": [{"title": "Prototype pollution"}, "older"]}
-    audit = {"auditReportVersion": 2, "vulnerabilities": {"old": known}, "metadata": {}}
-    assert read_npm(json.dumps(audit)) == [("old", ["Prototype pollution", "older"])]
-    assert read_npm(json.dumps(audit | {"vulnerabilities": {}})) == []
+    answer = {"auditReportVersion": 2, "vulnerabilities": {"old": known}, "metadata": {}}
+    assert read_npm(json.dumps(answer)) == [("old", ["Prototype pollution", "older"])]
+    assert read_npm(json.dumps(answer | {"vulnerabilities": {}})) == []
     with pytest.raises(NoAnswerError, match="405 Method Not Allowed"):
         read_npm(json.dumps({"message": "405 Method Not Allowed - POST …", "error": {}}))
+
+
+def test_what_is_found_fails_the_audit_and_what_was_not_asked_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silent(directory: Path) -> audit.Found:
+        raise NoAnswerError("Nobody answers.")
+
+    monkeypatch.setattr(audit, "of_npm", silent)
+    monkeypatch.setattr(audit, "of_python", lambda pins: [])
+    with pytest.raises(SystemExit, match="0"):
+        audit.main()
+    (accepted, *_) = audit.ACCEPTED
+    monkeypatch.setattr(audit, "of_python", lambda pins: [("old", [accepted, "CVE-2026-1"])])
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        audit.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "Python packages that make installs: 1 vulnerable",
+        f"  old: {accepted}, CVE-2026-1",
+        "Python packages at their lower bounds: 1 vulnerable",
+        "  old: CVE-2026-1",
+        "SKIPPED: the audit of the npm packages of example_project. Nobody answers.",
+        "SKIPPED: the audit of the npm packages of tests/node. Nobody answers.",
+    ]
+
+
+def test_the_lower_bounds_that_are_audited_are_those_of_sites() -> None:
+    assert {each.name for each in audit.lowest()} == {
+        canonicalize_name(each.name) for each in needs("cors", "env", "schema", on="3.13")
+    }

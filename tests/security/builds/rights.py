@@ -86,4 +86,10 @@ BUILDS = [
         new='        path("tokens/", viewset.as_view(actions), name="tokens"),\n'
         '        path("all/", viewset.as_view(actions), name="all"),\n',
     ),
+    Build(
+        proof="tests/security/test_on_the_wire.py::test_no_answer_of_the_app_may_be_stored",
+        file="views.py",
+        old=', "Cache-Control": "no-store"}',
+        new="}",
+    ),
 ]
