@@ -65,5 +65,7 @@ class IdentityRule:
             )
 
     def _first_beyond(self, identity: str) -> str:
-        lengths = accumulate(2 if self.counts_wide and not char.isascii() else 1 for char in identity)
+        lengths = accumulate(
+            2 if self.counts_wide and not char.isascii() else 1 for char in identity
+        )
         return next(identity[at] for at, length in enumerate(lengths) if length > self.max_length)
