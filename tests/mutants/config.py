@@ -14,7 +14,10 @@ TOO_LONG = ["tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_
 LEFT_OUT = ("admin", "migrations", "templatetags")
 
 API = "views serializers parsers throttles offers"
-CHECKS = "checks checks_encryption_keys checks_fixtures checks_identities checks_views"
+CHECKS = (
+    "checks_registered checks checks_encryption_keys checks_fixtures checks_identities "
+    "checks_views checks_debug_toolbar"
+)
 CORE = "issuing credentials exceptions signals offers"
 GRANTS = (
     "identity decoding grants grants_push grants_sync grants_taskrouter grants_video grants_voice "
