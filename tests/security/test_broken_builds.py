@@ -20,7 +20,10 @@ from . import builds
 from .builds import Build
 
 ROOT = Path(__file__).parent.parent.parent
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+# Other plugins, which the tests do not use, would take most of the time.
+PLUGINS = ("pytest_django.plugin", "time_machine", "_hypothesis_pytestplugin")
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+PYTEST += [argument for plugin in PLUGINS for argument in ("-p", plugin)]
 TESTS_FAILED = 1
 
 
@@ -37,6 +40,7 @@ def name_of(build: Build) -> str:
 def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
     environment = os.environ | {
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "--hypothesis-profile=first_failure",
     }
     environment.pop("DATABASE_URL", None)

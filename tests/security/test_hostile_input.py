@@ -325,8 +325,9 @@ def test_any_text_is_decoded_or_no_token(db: None, api_key: APIKey, text: str) -
 def test_page_and_command_show_any_token_in_plain_characters(
     reader_of_tokens: Client, api_key: APIKey, text: str
 ) -> None:
+    sent = text.encode("utf-8", "replace").decode()  # no form holds lone surrogates
     response = reader_of_tokens.post(
-        reverse("admin:twilio_tokens_issuedtoken_decode"), {"token": text}
+        reverse("admin:twilio_tokens_issuedtoken_decode"), {"token": sent}
     )
     assert response.status_code == 200
     assert is_plain(response.content.decode())
