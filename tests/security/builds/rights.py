@@ -19,8 +19,9 @@ BUILDS = [
     Build(  # superusers need no group
         proof=f"{A_PRODUCT}[chat-its page]",
         file="credentials.py",
-        old="        return not entry.group_ids or",
-        new='        return getattr(self.user, "is_superuser", False) or not entry.group_ids or',
+        old="        return not entry.group_ids.isdisjoint(",
+        new='        return getattr(self.user, "is_superuser", False) or '
+        "not entry.group_ids.isdisjoint(",
     ),
     Build(  # a tenant is given what it names
         proof=f"{A_PRODUCT}[taskrouter-its page]",
