@@ -269,4 +269,4 @@ def test_a_test_token_counts_down_where_numbers_have_separators(
     staff.locator("[name=video]").check()
     expect(staff.locator("[name=video-room]")).to_be_visible()
     staff.locator("main [type=submit]").click()
-    expect(staff.locator("#twilio-countdown")).to_contain_text(re.compile(r"23:59:\d\d"))
+    expect(staff.locator("#twilio-countdown")).to_contain_text(re.compile(r"00:59:\d\d"))
