@@ -59,7 +59,7 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
         "twilio_tokens", "twilio_tokens", secret.decode(), algorithm="sha256"
     ).digest(),
     "salted_hmac in hex": lambda secret: (
-        salted_hmac("salt", "", secret.decode()).hexdigest().encode()[:32]
+        salted_hmac("salt", "", secret.decode(), algorithm="sha1").hexdigest().encode()[:32]
     ),
     "PBKDF2": lambda secret: pbkdf2(secret, b"salt", 100_000),
     "PBKDF2 of the app": lambda secret: pbkdf2(secret, b"twilio_tokens", 1_000),
