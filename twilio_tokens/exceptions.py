@@ -7,12 +7,13 @@ Each error has a stable ``code`` (a string) and a sentence for the person who as
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.core import exceptions as django_exceptions
 from django.utils.translation import gettext_lazy as _
+
+from .characters import visible
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -94,17 +95,13 @@ class ListingFailed(TwilioTokensError):
     code = "listing_failed"
 
 
-#: Begins a line of the log that nobody wrote, or drives the terminal that shows it.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
 class Unavailable(TwilioTokensError):
     """The site cannot issue now, whoever asks. ``reason`` is for its log only."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
-        # It may quote what somebody stored.
-        self.reason = _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], reason)
+        # It may quote what somebody stored, and must not begin a line that nobody wrote.
+        self.reason = visible(reason)
         self._is_logged = False
 
     def log(self) -> None:

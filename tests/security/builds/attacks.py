@@ -55,7 +55,7 @@ BUILDS = [
     Build(
         proof=f"{TEXT}::test_nobody_writes_a_line_of_the_log",
         file="exceptions.py",
-        old="self.reason = _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], reason)",
+        old="self.reason = visible(reason)",
         new="self.reason = reason",
     ),
     Build(
