@@ -53,7 +53,7 @@ class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
 
 class RestrictedResourceForm(CredentialForm):
     reopen = forms.BooleanField(
-        label=_("open to everyone"),
+        label=_("Open to everyone"),
         required=False,
         help_text=_(
             "Nobody may use it, because the last of its groups was deleted. Choose groups, or tick "
