@@ -166,7 +166,10 @@ def test_admins_see_that_it_is_closed_and_open_it_by_a_tick(
     assert "Its last group was deleted" in admin_client.get(changelist).content.decode()
     start = admin_client.get("/admin/twilio_tokens/").content.decode()
     assert f"{model._meta.verbose_name} backstage: nobody may use it." in start
-    assert 'name="reopen"' in admin_client.get(change).content.decode()
+    page = admin_client.get(change).content.decode()
+    assert 'name="reopen"' in page
+    assert "None chosen" not in page
+    assert page.index('name="groups"') < page.index('name="reopen"') < page.index("field-check_badge")
     assert admin_client.post(change, data).status_code == 302
     row.refresh_from_db()
     assert row.name == "renamed"

@@ -65,6 +65,11 @@ class RestrictedResourceForm(CredentialForm):
         super().__init__(*args, **kwargs)
         if not self.instance.is_closed:
             self.fields.pop("reopen", None)
+        elif "groups" in self.fields:
+            # The field's own text says that without groups everyone may use it.
+            self.fields["groups"].help_text = _(
+                "Only members may use it; superusers, too, must be members."
+            )
 
 
 class APIKeyForm(CredentialForm):

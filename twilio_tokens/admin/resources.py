@@ -67,7 +67,10 @@ class RestrictedResourceAdmin(ResourceAdmin):
             and obj.is_closed
             and self.has_change_permission(request, obj)
         )
-        return [*fields, "reopen"] if is_offered else fields
+        if not is_offered:
+            return fields
+        after_groups = fields.index("groups") + 1
+        return [*fields[:after_groups], "reopen", *fields[after_groups:]]
 
     def save_related(self, request: HttpRequest, form: BaseModelForm[Any], *args: Any) -> None:
         super().save_related(request, form, *args)
