@@ -340,6 +340,8 @@ def test_tables_without_emoji_are_counted(
     monkeypatch.setattr(connection, "vendor", "mysql")
     monkeypatch.setattr(connection, "cursor", cursor)
     assert [message.id for message in check_character_sets(databases=["default"])] == told
+    [asked] = cursor.return_value.__enter__.return_value.execute.call_args_list
+    assert asked.args[1] == [r"twilio\_tokens\_%"]
 
 
 @pytest.mark.skipif(connection.vendor != "mysql", reason="Only MariaDB has tables without emoji.")

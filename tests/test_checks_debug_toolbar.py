@@ -31,3 +31,12 @@ def test_a_history_of_what_is_posted_is_told(
     for name, value in changed.items():
         setattr(settings, name, value)
     assert [each.id for each in check_debug_toolbar()] == ["twilio_tokens.W021"] * is_told
+
+
+@pytest.mark.parametrize("installed", ["django.contrib.admin", "debug_toolbar"])
+def test_it_is_about_the_toolbar_beside_the_admin(
+    installed: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DEBUG = True
+    monkeypatch.setattr(apps, "is_installed", {installed}.__contains__)
+    assert check_debug_toolbar() == []

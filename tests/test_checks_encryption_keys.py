@@ -52,6 +52,7 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "sha256 with a suffix": lambda secret: sha256(secret + b"salt").digest(),
     "hmac": lambda secret: hmac.digest(secret, b"twilio_tokens", "sha256"),
     "hmac of an app": lambda secret: hmac.digest(secret, b"tests.site", "sha256"),
+    "hmac of the project": lambda secret: hmac.digest(secret, b"shop", "sha256"),
     "hmac with its own name": lambda secret: hmac.digest(
         b"TWILIO_TOKENS_ENCRYPTION_KEYS", secret, "sha256"
     ),
@@ -62,6 +63,7 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
         salted_hmac("salt", "", secret.decode(), algorithm="sha1").hexdigest().encode()[:32]
     ),
     "PBKDF2": lambda secret: pbkdf2(secret, b"salt", 100_000),
+    "PBKDF2 without a salt": lambda secret: pbkdf2(secret, b"", 10_000),
     "PBKDF2 of the app": lambda secret: pbkdf2(secret, b"twilio_tokens", 1_000),
     "HKDF": lambda secret: hkdf(secret, None, b""),
     "HKDF with a salt": lambda secret: hkdf(secret, b"salt", b""),
@@ -72,6 +74,7 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_key_made_from_the_secret_key_is_told(maker: str, settings: Any) -> None:
+    settings.ROOT_URLCONF = "shop.urls"
     settings.SECRET_KEY = secret = f"django-insecure-{new_secret()}"
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [in_base64(MAKERS[maker](secret.encode()))]
     [message] = check_keys_of_their_own()
@@ -79,7 +82,14 @@ def test_a_key_made_from_the_secret_key_is_told(maker: str, settings: Any) -> No
     assert message.msg.startswith("Key 1 of TWILIO_TOKENS_ENCRYPTION_KEYS is SECRET_KEY or")
 
 
-@pytest.mark.parametrize("spelling", [in_base64, lambda material: material.hex()])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        in_base64,
+        lambda material: in_base64(material).rstrip("="),
+        lambda material: material.hex(),
+    ],
+)
 @pytest.mark.parametrize(
     "make", [lambda material: material, lambda material: sha256(material).digest()]
 )

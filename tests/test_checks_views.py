@@ -240,6 +240,16 @@ def cors(settings: Any) -> Any:
     return settings
 
 
+class OtherMiddleware:
+    def __init__(self, get_response: Any) -> None:
+        raise AssertionError("The check has no business with this middleware.")
+
+
+def test_no_middleware_but_that_of_cors_headers_is_run(settings: Any) -> None:
+    settings.MIDDLEWARE = [f"{__name__}.OtherMiddleware"]
+    assert told() == []
+
+
 @pytest.mark.parametrize(
     ("patterns", "stranger"),
     [
@@ -276,6 +286,7 @@ def test_a_pattern_that_matches_strangers_is_told(
     "pattern",
     [
         r"^https://app\.example\.com$",
+        r"^https://example\.com$",
         r"^https://\w+\.example\.com$",
         r"^https://[a-z0-9-]+\.example\.co\.uk$",
         r"^https://(\w+\.)?example\.com(:\d+)?$",

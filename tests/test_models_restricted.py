@@ -169,7 +169,9 @@ def test_admins_see_that_it_is_closed_and_open_it_by_a_tick(
     page = admin_client.get(change).content.decode()
     assert 'name="reopen"' in page
     assert "None chosen" not in page
-    assert page.index('name="groups"') < page.index('name="reopen"') < page.index("field-check_badge")
+    assert (
+        page.index('name="groups"') < page.index('name="reopen"') < page.index("field-check_badge")
+    )
     assert admin_client.post(change, data).status_code == 302
     row.refresh_from_db()
     assert row.name == "renamed"
