@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from hashlib import sha256, sha512
+from itertools import accumulate, cycle, islice
 from typing import Any
 
 import pytest
@@ -143,9 +144,21 @@ def guessable(settings: Any, *materials: bytes) -> list[CheckMessage]:
     return check_keys_are_random()
 
 
+def walk(start: int, *steps: int) -> bytes:
+    """32 bytes, each a step from the one before, beginning again at 0 where a byte ends."""
+    sums = accumulate(islice(cycle(steps), 31), initial=start)
+    return bytes(each % 256 for each in sums)
+
+
+EIGHT_STEPS = walk(7, 31, 67, 91, 113, 131, 149, 173, 201)
+SIXTEEN_BYTES = sha256(b"any").digest()[:16] * 2
+
+
 @pytest.mark.parametrize(
     "material",
     [
+        EIGHT_STEPS,
+        SIXTEEN_BYTES,
         bytes(32),
         b"\xff" * 32,
         bytes(range(16)) * 2,
@@ -163,6 +176,13 @@ def test_a_key_that_somebody_thought_up_is_told(material: bytes, settings: Any) 
     assert (message.id, type(message)) == ("twilio_tokens.W023", Warning)
     assert message.msg.startswith("Key 2 of TWILIO_TOKENS_ENCRYPTION_KEYS can be guessed")
     assert in_base64(material) not in repr(vars(message))
+
+
+def test_one_step_or_one_byte_more_is_enough_not_to_be_told(settings: Any) -> None:
+    assert (len(set(EIGHT_STEPS)), len(set(SIXTEEN_BYTES))) == (31, 16)
+    ninth_step = walk(100, *range(1, 9))[:-1] + bytes([250])
+    other_byte = SIXTEEN_BYTES[:-1] + bytes([min(set(range(256)) - {*SIXTEEN_BYTES})])
+    assert guessable(settings, ninth_step, other_byte) == []
 
 
 def test_a_published_key_is_told(settings: Any) -> None:

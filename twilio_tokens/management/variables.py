@@ -88,7 +88,7 @@ NOT_IMPORTED = "PUSH_CREDENTIAL_SID"
 
 _KNOWN = sorted({NOT_IMPORTED, *(name for each in PURPOSES for name in each.names)})
 _OURS = re.compile(
-    rf"^[^\S\n]*(?:export\s+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
+    rf"^[^\S\n]*(?:export[^\S\n]+)?'?((?:{PREFIX})?(?:{'|'.join(_KNOWN)}))'?\s*=", re.MULTILINE
 )
 
 
@@ -200,7 +200,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     for each in bindings:
         # A mistake in a line that is none of ours is none of our business.
         if each.error and (ours := _OURS.search(each.original.string)):
-            line = each.original.line + each.original.string.count("\n", 0, ours.start(1))
+            line = each.original.line + each.original.string.count("\n", 0, ours.start())
             raise CommandError(f"{path}, line {line}: a quotation mark near here is not closed.")
     return {each.key: each.value for each in bindings if each.key and each.value is not None}
 
