@@ -15,7 +15,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.db import OperationalError, connections
 from django.db.models.signals import post_save, pre_save
 from django.test import Client
-from django.urls import path, reverse
+from django.urls import path, resolve, reverse
 from django.utils.log import AdminEmailHandler
 from django.views.debug import (
     ExceptionReporter,
@@ -25,7 +25,13 @@ from django.views.debug import (
 
 from twilio_tokens.admin import forms
 from twilio_tokens.admin.forms import APIKeyForm
-from twilio_tokens.error_reports import MOST_SECRETS, SecretsReporter, SecretsReporterFilter
+from twilio_tokens.admin.keys import APIKeyAdmin
+from twilio_tokens.error_reports import (
+    LONGEST_TEXT,
+    MOST_SECRETS,
+    SecretsReporter,
+    SecretsReporterFilter,
+)
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey
@@ -176,6 +182,7 @@ def test_the_error_page_of_debug_hides_the_secret(
     page = error_page(admin_client, data, accept)
     assert "Something failed." in page
     assert NAME in page
+    assert "REQUEST_METHOD" in page
     assert not is_in(secret, page)
 
 
@@ -507,6 +514,43 @@ def test_on_the_sites_own_pages_a_token_is_hidden_and_the_rest_is_shown(
     assert ">&#x27;typed&#x27;<" not in page
 
 
+def test_without_the_settings_django_reports_the_sites_own_pages_as_ever(
+    admin_client: Client, settings: Any
+) -> None:
+    urls = ModuleType("urls_that_fail")
+    urls.urlpatterns = [path("fails/", fail)]  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = urls
+    settings.DEBUG = True
+    admin_client.raise_request_exception = False
+    page = admin_client.post("/fails/", {"sid": "of the site's own"}).content.decode()
+    assert "of the site&#x27;s own" in page
+
+
+def test_what_a_console_view_logs_itself_hides_the_secret(
+    account: Account, admin_client: Client, mails: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log(admin: Any, request: Any, row: Any, message: Any) -> None:
+        try:
+            raise_with(request.POST["secret"])
+        except RuntimeError:
+            logger = logging.getLogger("django.request")
+            logger.exception("Not in the history.", extra={"request": request})
+
+    monkeypatch.setattr(APIKeyAdmin, "log_addition", log)
+    data = typed(secret=new_secret())
+    add = reverse("admin:twilio_tokens_apikey_add")
+    assert admin_client.post(add, data).status_code == 302
+    assert len(mails) == 2
+    for text in mails:
+        assert "RuntimeError" in text
+        assert NAME in text
+        assert not is_in(data["secret"], text)
+
+
+def test_a_guarded_view_keeps_its_name() -> None:
+    assert resolve("/admin/twilio_tokens/apikey/add/").func.__name__ == "add_view"
+
+
 class SitesFilter(SafeExceptionReporterFilter):
     def get_safe_settings(self) -> dict[str, Any]:
         return {"SHOWN": "by the site's filter"}
@@ -540,6 +584,45 @@ def test_an_error_with_very_many_values_is_hidden_unread(
     page = error_page(admin_client, typed(sid=sids), query={"sid": sids})
     assert not any(is_in(each, page) for each in sids)
     assert page.count(SecretsReporterFilter.cleansed_substitute) > 20
+
+
+def test_as_many_values_as_can_be_read_are_read(rf: Any) -> None:
+    secrets = [new_secret() for _ in range(MOST_SECRETS)]
+    request = rf.post("/admin/twilio_tokens/apikey/add/", {"secret": secrets})
+    assert sorted(SecretsReporterFilter().secrets_in(request) or ()) == sorted(secrets)
+
+
+def is_shown(text: str, *secrets: str) -> bool:
+    return SecretsReporterFilter().cleansed(text, secrets, as_text=str) == text
+
+
+@pytest.mark.parametrize(
+    ("secret", "hidden", "shown"),
+    [
+        (
+            "abcdefghijklmnop",
+            ["abcdefghijkl", "efghijklmnop", "x=abcdefghijklmnop"],
+            ["abcdefghijk", "fghijklmnop"],
+        ),
+        # As repr() writes it.
+        (
+            "ab\u200bcdefghijk",
+            ["ab\\u200bcdefg", "00bcdefghijk"],
+            ["'ab\\u200bcdef", "0bcdefghijk"],
+        ),
+        ("abcde", ["(abcde)"], ["abcd", "bcde"]),
+    ],
+)
+def test_twelve_characters_in_a_row_give_a_secret_away_or_all_of_a_short_one(
+    secret: str, hidden: list[str], shown: list[str]
+) -> None:
+    assert [text for text in hidden if is_shown(text, secret)] == []
+    assert [text for text in shown if not is_shown(text, secret)] == []
+
+
+def test_a_text_that_is_too_long_to_read_is_hidden() -> None:
+    assert is_shown("x" * LONGEST_TEXT)
+    assert not is_shown("x" * (LONGEST_TEXT + 1))
 
 
 def test_urls_that_cannot_be_read_count_as_ours(settings: Any, rf: Any) -> None:
@@ -579,3 +662,13 @@ def test_a_report_without_a_request_hides_tokens(api_key: APIKey, user: Any) -> 
         for text in (reporter.get_traceback_html(), reporter.get_traceback_text()):
             assert "RuntimeError" in text
             assert token not in text
+
+
+def test_it_shows_the_rest() -> None:
+    try:
+        raise_with("A harmless text.")
+    except RuntimeError as error:
+        reporter = SecretsReporter(None, type(error), error, error.__traceback__)
+    reporter.filter = SecretsReporterFilter()
+    for text in (reporter.get_traceback_html(), reporter.get_traceback_text()):
+        assert "A harmless text." in text

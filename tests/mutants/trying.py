@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from typing import Any
 
 import coverage
 import pytest
+from django.conf import settings
+from django.urls import clear_url_caches
 
 from .config import TOO_LONG
 from .faults import Fault
@@ -170,6 +173,9 @@ class Trial:
         self.in_trial = True
         for each in self.caches:
             each.cache_clear()
+        # The views at the site's addresses, too, were made before the fault.
+        sys.modules.pop(settings.ROOT_URLCONF, None)
+        clear_url_caches()
         try:
             swap(fault, functions)
         except NotWithinFunctions:
