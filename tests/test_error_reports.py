@@ -531,7 +531,7 @@ def test_what_a_console_view_logs_itself_hides_the_secret(
 ) -> None:
     def log(admin: Any, request: Any, row: Any, message: Any) -> None:
         try:
-            raise_with(request.POST["secret"])
+            hold(request.POST["secret"])
         except RuntimeError:
             logger = logging.getLogger("django.request")
             logger.exception("Not in the history.", extra={"request": request})
