@@ -58,7 +58,7 @@ TESTS = {
     "grants/taskrouter": GRANTS,
     "grants/video": GRANTS,
     "grants/voice": GRANTS,
-    "identity": GRANTS,
+    "identity": f"{GRANTS} security/identities",
     "issuing": CORE,
     "management/commands/twilio_decode": TERMINAL,
     "management/commands/twilio_generate_key": "command_generate_key",
@@ -104,4 +104,5 @@ def modules() -> list[str]:
 
 
 def files_for(module: str) -> list[str]:
-    return [f"tests/test_{name}.py" for name in TESTS[module].split()]
+    paths = [Path("tests", name) for name in TESTS[module].split()]
+    return [str(path.with_name(f"test_{path.name}.py")) for path in paths]

@@ -130,6 +130,11 @@ class Trial:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.traced.stop()
+        self.caches = [
+            each
+            for each in gc.get_objects()
+            if type(each) is CACHE and each.__module__.startswith("twilio_tokens.")
+        ]
         if not session.testsfailed:  # while they were collected
             data, seconds = self._measure(session)
             self.seconds = sum(seconds.values())
@@ -138,12 +143,6 @@ class Trial:
         paths = {fault.path for fault in self.faults}
         functions = {path: functions_of(path) for path in paths}
         tests_of = {path: data.contexts_by_lineno(str(path)) for path in paths}
-        # What was remembered is what the code did before the fault.
-        self.caches = [
-            each
-            for each in gc.get_objects()
-            if type(each) is CACHE and each.__module__.startswith("twilio_tokens.")
-        ]
         gc.freeze()
         for number, fault in enumerate(self.faults):
             names = {name for line in fault.lines for name in tests_of[fault.path].get(line, ())}
@@ -161,6 +160,7 @@ class Trial:
         """Which tests run which lines, and how long each takes."""
         seconds: dict[str, float] = {}
         for item, following in _with_next(session.items):
+            self._forget()
             started = time.perf_counter()
             self.traced.start()
             self.traced.switch_context(item.nodeid)
@@ -169,13 +169,16 @@ class Trial:
             seconds[item.nodeid] = time.perf_counter() - started
         return self.traced.get_data(), seconds
 
-    def _try(self, fault: Fault, functions: list[FunctionType], items: list[pytest.Item]) -> int:
-        self.in_trial = True
+    def _forget(self) -> None:
+        """What earlier tests have made: it is what the code did before the fault."""
         for each in self.caches:
             each.cache_clear()
-        # The views at the site's addresses, too, were made before the fault.
-        sys.modules.pop(settings.ROOT_URLCONF, None)
+        sys.modules.pop(settings.ROOT_URLCONF, None)  # the views at the site's addresses, too
         clear_url_caches()
+
+    def _try(self, fault: Fault, functions: list[FunctionType], items: list[pytest.Item]) -> int:
+        self.in_trial = True
+        self._forget()
         try:
             swap(fault, functions)
         except NotWithinFunctions:
