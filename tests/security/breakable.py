@@ -50,10 +50,10 @@ class BreakableSite(Site):
             (self.folder / "fault").unlink()
 
     @contextmanager
-    def running(self, command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """A command of ``manage.py``."""
         with subprocess.Popen(
-            [sys.executable, "-m", "django", command],
+            [sys.executable, "-m", "django", *command],
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
