@@ -61,9 +61,9 @@ class BreakableSite(Site):
         ) as process:
             yield process
 
-    def run(self, command: str, **environment: str) -> str:
+    def run(self, *command: str, **environment: str) -> str:
         """What it writes to standard output, when it has succeeded."""
-        with self.running(command, **environment) as process:
+        with self.running(*command, **environment) as process:
             output, errors = process.communicate()
         assert process.returncode == 0, errors
         return output
