@@ -193,7 +193,8 @@ def test_a_watch_goes_on_when_the_database_is_back_and_ends_at_a_signal_as_its_l
 ) -> None:
     postgresql.query("UPDATE twilio_tokens_apikey SET is_active = (sid LIKE 'SK00%')")
     with site.running("twilio_verify", "--watch=1", "--json", **WITHOUT_TWILIO) as process:
-        assert reports(process, has_database=True)["checked"][0]["outcome"] == "unreachable"
+        checked = reports(process, has_database=True)["checked"]
+        assert "unreachable" in {each["outcome"] for each in checked}
         with broken(postgresql, STOPPED):
             assert reports(process, has_database=False)["status"] == 3
         report = reports(process, has_database=True)
