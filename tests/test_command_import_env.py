@@ -535,6 +535,27 @@ def test_a_key_that_twilio_does_not_accept_retires_none_and_is_not_imported(
     assert said.startswith(f"Nothing was imported.\nTWILIO_API_KEY: {reasons[fault]}")
 
 
+@pytest.mark.parametrize(
+    ("fault", "service", "status"),
+    [("refused", "IS", 1), ("unreachable", "IS", 3), ("unreachable", "XX", 1)],
+)
+def test_the_exit_status_tells_whether_to_try_again_later_is_enough(
+    fault: str,
+    service: str,
+    status: int,
+    run: Any,
+    twilio: TwilioServer,
+    environment: dict[str, str],
+) -> None:
+    if fault == "refused":
+        twilio.keys.clear()
+    else:
+        twilio.fail(503, headers={"Retry-After": "99"})
+    with pytest.raises(CommandError) as caught:
+        run(RETIRE, **{**environment, "TWILIO_CHAT_SERVICE_SID": sid(service)})
+    assert caught.value.returncode == status
+
+
 def test_a_key_that_an_admin_retired_retires_no_other(
     run: Any, twilio: TwilioServer, environment: dict[str, str], capsys: Any
 ) -> None:

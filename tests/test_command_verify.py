@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.test import override_settings
 
 from tests.site.models import Stage
+from twilio_tokens.management.commands import twilio_verify
 from twilio_tokens.models import (
     Account,
     APIKey,
@@ -22,7 +28,7 @@ from twilio_tokens.models import (
 
 from .databases import NoReplica
 from .rows import add_key, new_secret, sid
-from .twilio_server import Key, TwilioServer
+from .twilio_server import API, CONVERSATIONS, Key, TwilioServer
 
 
 class Run(NamedTuple):
@@ -31,8 +37,13 @@ class Run(NamedTuple):
     status: int
 
     @property
-    def results(self) -> list[dict[str, Any]]:
+    def report(self) -> dict[str, Any]:
+        assert self.output.count("\n") == 1
         return json.loads(self.output)
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        return self.report["checked"]
 
     @property
     def outcomes(self) -> list[str]:
@@ -113,6 +124,237 @@ def test_the_same_as_json(run: Callable[..., Run], rows: list[Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize("digit", "01")
+def test_what_is_refused_counts_more_than_what_is_unreachable(
+    digit: str, run: Callable[..., Run], rows: list[Any], twilio: TwilioServer, account: Account
+) -> None:
+    """Whichever is found first."""
+    add_key(account, sid=sid("SK", "2"))
+    twilio.fail(503, host=CONVERSATIONS if digit == "0" else API)
+    if digit == "1":
+        twilio.services.clear()
+    result = run("--json")
+    assert {"refused", "unreachable"} <= {*result.outcomes}
+    assert (result.report["outcome"], result.report["status"], result.status) == ("refused", 1, 1)
+
+
+@time_machine.travel("2026-11-29T15:00:00.9Z", tick=False)
+def test_a_report_says_when_and_how_it_went_on_the_whole(
+    run: Callable[..., Run], rows: list[Any], twilio: TwilioServer
+) -> None:
+    def on_the_whole() -> dict[str, Any]:
+        report = run("--json").report
+        assert list(report) == ["time", "outcome", "status", "message", "checked"]
+        del report["checked"]
+        return report
+
+    assert on_the_whole() == {
+        "time": "2026-11-29T15:00:00Z",
+        "outcome": "verified",
+        "status": 0,
+        "message": "4 of 4 are verified.",
+    }
+    twilio.services.clear()
+    assert on_the_whole() == {
+        "time": "2026-11-29T15:00:00Z",
+        "outcome": "refused",
+        "status": 1,
+        "message": "1 of 4 are not verified.",
+    }
+    twilio.fail(503)
+    Account.objects.update(is_default=False)
+    assert on_the_whole() == {
+        "time": "2026-11-29T15:00:00Z",
+        "outcome": "refused",
+        "status": 1,
+        "message": "4 of 4 are not verified. No account is the default. Choose one in the admin.",
+    }
+
+
+class Fails:
+    """Lets the database fail, from the statement that has this text on."""
+
+    def __init__(self, text: str, error: type[Exception] = OperationalError) -> None:
+        self.text, self.error = text, error
+
+    def __call__(self, execute: Any, sql: str, *args: Any) -> Any:
+        if self.text in sql:
+            raise self.error("It is gone.\nDETAIL: canary")
+        return execute(sql, *args)
+
+
+GONE = (
+    "The database cannot be used: It is gone.\n"
+    "If tables or columns are missing, run “manage.py migrate” first."
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "status"),
+    [
+        (OperationalError, "unreachable", 3),
+        (InterfaceError, "unreachable", 3),
+        (ProgrammingError, "refused", 1),
+    ],
+)
+def test_a_report_is_made_without_a_database_too(
+    error: type[Exception], outcome: str, status: int, run: Callable[..., Run], rows: list[Any]
+) -> None:
+    with connection.execute_wrapper(Fails("SELECT", error)):
+        result = run("--json")
+    assert (result.error, result.status) == (GONE, status)
+    assert (result.report["outcome"], result.report["message"]) == (outcome, GONE)
+    assert result.results == []
+
+
+def test_what_was_found_before_the_database_failed_is_told(
+    run: Callable[..., Run], rows: list[Any], twilio: TwilioServer
+) -> None:
+    twilio.keys[sid("SK")].secret = new_secret()
+    with connection.execute_wrapper(Fails("chatservice")):
+        result = run("--json")
+    assert result.outcomes == ["refused"]
+    assert (result.error, result.status) == (f"1 of 1 are not verified. {GONE}", 1)
+
+
+def test_a_setting_that_cannot_be_used_is_a_report(
+    run: Callable[..., Run], rows: list[Any], settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_ACCOUNT = "nowhere.to_be_found"
+    result = run("--json")
+    assert result.error.startswith("not_configured: TWILIO_TOKENS_ACCOUNT should be")
+    assert (result.report["outcome"], result.status) == ("refused", 1)
+
+
+# --watch
+
+
+@pytest.fixture
+def during_the_sleeps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[float]]:
+    """What happens in each sleep of a watch, after the last of which a signal comes."""
+
+    def during(*happens: Callable[[], object]) -> list[float]:
+        slept: list[float] = []
+        steps = iter(happens)
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            next(steps, signal_it)()
+
+        monkeypatch.setattr(twilio_verify, "time", SimpleNamespace(sleep=sleep))
+        return slept
+
+    return during
+
+
+def signal_it() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Connections are not really closed: they are in the test's transaction."""
+    closed: list[str] = []
+    close_all = lambda: closed.append("all")  # noqa: E731
+    monkeypatch.setattr(twilio_verify, "connections", SimpleNamespace(close_all=close_all))
+    return closed
+
+
+@time_machine.travel("2026-11-29T15:00:00Z", tick=False)
+def test_a_watch_prints_a_line_each_time_and_one_for_each_that_is_not_verified(
+    run: Callable[..., Run],
+    rows: list[Any],
+    twilio: TwilioServer,
+    during_the_sleeps: Callable[..., list[float]],
+    held: list[str],
+) -> None:
+    slept = during_the_sleeps(twilio.services.clear)
+    result = run("--watch", "60")
+    lines = result.output.splitlines()
+    assert lines[:2] == [
+        "2026-11-29T15:00:00Z  verified  4 of 4 are verified.",
+        "2026-11-29T15:00:00Z  refused  1 of 4 are not verified.",
+    ]
+    assert [line.split("  ")[0] for line in lines[2:]] == ["refused"]
+    assert (result.error, result.status) == ("1 of 4 are not verified.", 1)
+    assert (slept, held) == ([60, 60], ["all", "all"])
+
+
+def test_a_watch_outlives_twilio_and_the_database_and_ends_as_its_last_check(
+    run: Callable[..., Run],
+    rows: list[Any],
+    twilio: TwilioServer,
+    during_the_sleeps: Callable[..., list[float]],
+    held: list[str],
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ExitStack() as without_database:
+        gone = connection.execute_wrapper(Fails("SELECT"))
+        during_the_sleeps(
+            lambda: twilio.fail(503),
+            lambda: without_database.enter_context(gone),
+            lambda: (twilio.recover(), without_database.close()),
+        )
+        result = run("--json", "--watch=5")
+    reports = [json.loads(line) for line in result.output.splitlines()]
+    assert [each["outcome"] for each in reports] == [
+        "verified",
+        "unreachable",
+        "unreachable",
+        "verified",
+    ]
+    assert [len(each["checked"]) for each in reports] == [4, 4, 0, 4]
+    assert (result.error, result.status) == ("", 0)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@time_machine.travel("2026-11-29T15:00:00Z", tick=False)
+def test_a_line_of_a_watch_is_one(
+    run: Callable[..., Run],
+    rows: list[Any],
+    during_the_sleeps: Callable[..., list[float]],
+    held: list[str],
+) -> None:
+    during_the_sleeps()
+    with connection.execute_wrapper(Fails("SELECT")):
+        result = run("--watch", "5")
+    assert result.output == (
+        "2026-11-29T15:00:00Z  unreachable  The database cannot be used: It is gone.\n"
+    )
+    assert (result.error, result.status) == (GONE, 3)
+
+
+def test_a_signal_before_the_first_report_ends_a_watch_as_it_ends_any_command(
+    rows: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(twilio_verify, "verify_key", lambda key: signal_it())
+    # As manage.py does it, which would also close the connection of the tests.
+    with pytest.raises(KeyboardInterrupt):
+        call_command("twilio_verify", watch=5)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "86401"])
+def test_a_watch_has_a_pause_of_at_most_a_day(
+    seconds: str, run: Callable[..., Run], db: None
+) -> None:
+    result = run("--watch", seconds)
+    assert (result.error, result.status) == ("--watch should be from 1 to 86,400 seconds.", 1)
+
+
+@pytest.mark.parametrize("seconds", ["1", "86400"])
+def test_and_of_at_least_a_second(
+    seconds: str,
+    run: Callable[..., Run],
+    rows: list[Any],
+    during_the_sleeps: Callable[..., list[float]],
+    held: list[str],
+) -> None:
+    slept = during_the_sleeps()
+    assert run("--watch", seconds).status == 0
+    assert slept == [int(seconds)]
+
+
 def test_results_are_stored_with_the_rows(run: Callable[..., Run], rows: list[Any]) -> None:
     run()
     assert recorded(rows) == [
@@ -144,7 +386,7 @@ def test_an_unreachable_twilio_fails(
     twilio.fail(503)
     result = run("--json")
     assert result.outcomes == ["unreachable"] * 4
-    assert (result.error, result.status) == ("4 of 4 are not verified.", 1)
+    assert (result.error, result.status) == ("4 of 4 are not verified.", 3)
     assert {code for _outcome, _message, code in recorded(rows)} == {20503}
 
 
@@ -282,8 +524,12 @@ def test_a_replica_is_not_asked(run: Callable[..., Run], rows: list[Any]) -> Non
 def test_without_any_key_nothing_is_fine(
     arguments: tuple[str, ...], run: Callable[..., Run], db: None
 ) -> None:
-    expected = "[]\n" if arguments else ""
-    assert run(*arguments) == Run(expected, "There is no active API key.", 1)
+    result = run(*arguments)
+    assert (result.error, result.status) == ("There is no active API key.", 1)
+    if arguments:
+        assert (result.outcomes, result.report["outcome"]) == ([], "refused")
+    else:
+        assert result.output == ""
 
 
 def test_the_secret_is_nowhere_in_what_it_says(

@@ -50,10 +50,10 @@ class BreakableSite(Site):
             (self.folder / "fault").unlink()
 
     @contextmanager
-    def running(self, command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """A command of ``manage.py``."""
         with subprocess.Popen(
-            [sys.executable, "-m", "django", command],
+            [sys.executable, "-m", "django", *command],
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -61,9 +61,9 @@ class BreakableSite(Site):
         ) as process:
             yield process
 
-    def run(self, command: str, **environment: str) -> str:
+    def run(self, *command: str, **environment: str) -> str:
         """What it writes to standard output, when it has succeeded."""
-        with self.running(command, **environment) as process:
+        with self.running(*command, **environment) as process:
             output, errors = process.communicate()
         assert process.returncode == 0, errors
         return output

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
 
 from tests.rows import new_secret, sid
 from twilio_tokens.crypto import Sealed, generate_key, load_key_ring, seal, unseal
 
 from .breakable import BreakableSite
-from .private_servers import PostgreSQL
+from .private_servers import PostgreSQL, broken
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,81 @@ def test_an_import_stores_nothing_or_everything(
     assert postgresql.query(stored) == (1, 0, 0)
     site.run("twilio_import_env", **credentials)
     assert postgresql.query(stored) == (2, 1, 1)
+
+
+# Without a database, and without Twilio
+
+STOPPED = (PostgreSQL.stop, PostgreSQL.start)
+#: Nobody listens there.
+WITHOUT_TWILIO = {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": ""}
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """With which status, and what it said about it, which is no traceback."""
+    _output, errors = process.communicate()
+    assert "Traceback" not in errors
+    return process.returncode, errors.strip().split("CommandError: ")[-1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("twilio_import_env",),
+        ("twilio_token", "anna", "--video"),
+        ("twilio_verify",),
+        ("twilio_verify", "--json"),
+        ("twilio_reencrypt",),
+        ("twilio_purge",),
+        ("twilio_decode", jwt.encode({"iss": sid("SK"), "grants": {}}, new_secret())),
+    ],
+    ids=lambda command: " ".join(command[:2])[:25],
+)
+def test_without_a_database_a_command_says_so_and_ends_with_3(
+    command: tuple[str, ...], site: BreakableSite, postgresql: PostgreSQL
+) -> None:
+    credentials = {
+        "TWILIO_ACCOUNT_SID": sid("AC"),
+        "TWILIO_API_KEY": sid("SK", "a"),
+        "TWILIO_API_SECRET": new_secret(),
+    }
+    with broken(postgresql, STOPPED), site.running(*command, **credentials) as process:
+        status, sentence = ended(process)
+    assert (status, sentence[:31]) == (3, "The database cannot be used: co")
+    assert "Connection refused" in sentence
+
+
+def test_a_command_whose_database_goes_away_ends_with_3(
+    site: BreakableSite, postgresql: PostgreSQL
+) -> None:
+    with closing(postgresql.connect("site")) as other:
+        other.execute("BEGIN; LOCK TABLE twilio_tokens_apikey")
+        with site.running("twilio_reencrypt") as process:
+            postgresql.wait_for_blocked()
+            with broken(postgresql, STOPPED):
+                status, sentence = ended(process)
+    assert (status, sentence[:29]) == (3, "The database cannot be used: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_goes_on_when_the_database_is_back_and_ends_at_a_signal_as_its_last_check(
+    number: signal.Signals, site: BreakableSite, postgresql: PostgreSQL
+) -> None:
+    postgresql.query("UPDATE twilio_tokens_apikey SET is_active = (sid LIKE 'SK00%')")
+    with site.running("twilio_verify", "--watch=1", "--json", **WITHOUT_TWILIO) as process:
+        checked = reports(process, has_database=True)["checked"]
+        assert "unreachable" in {each["outcome"] for each in checked}
+        with broken(postgresql, STOPPED):
+            assert reports(process, has_database=False)["status"] == 3
+        report = reports(process, has_database=True)
+        process.send_signal(number)
+        assert ended(process) == (report["status"], report["message"])
+
+
+def reports(process: subprocess.Popen[str], *, has_database: bool) -> dict[str, Any]:
+    """The first of its reports that it made with or without a database."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        report: dict[str, Any] = json.loads(line)
+        if bool(report["checked"]) is has_database:
+            return report
+    raise AssertionError("The watch has ended.")

@@ -21,7 +21,9 @@ class Collector(Transport):
         events.extend(json.loads(item.get_bytes()) for item in envelope.items)
 
 
-def start(*, send_default_pii: bool = False, hidden: list[str] | None = None) -> None:
+def start(
+    *, send_default_pii: bool = False, hidden: list[str] | None = None, **options: Any
+) -> None:
     """With the variables of every frame, whole bodies, breadcrumbs and traces.
 
     What Sentry hides by name are its defaults and ``hidden``; with None it hides nothing.
@@ -38,6 +40,7 @@ def start(*, send_default_pii: bool = False, hidden: list[str] | None = None) ->
             traces_sample_rate=1.0,
             send_default_pii=send_default_pii,
             event_scrubber=EventScrubber(denylist=denylist, pii_denylist=[]),
+            **options,
         )
 
 

@@ -7,21 +7,38 @@ be hidden.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sentry_sdk
+from django.contrib.auth.models import User
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, RequestFactory
+from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from tests.console import filled, url
 from tests.rows import new_secret, sid
 from tests.security.canaries import leaked
-from tests.security.failures import ISSUING, TYPING, Failing, Step, before_saving
+from tests.security.failures import (
+    ISSUING,
+    TYPING,
+    Failing,
+    Step,
+    answer,
+    before_saving,
+    middleware,
+)
 from tests.sites.collected_errors import events, frames, start
 from twilio_tokens.models import Account, APIKey
+
+FORM = "application/x-www-form-urlencoded"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,3 +133,73 @@ def test_sentry_takes_the_form_and_hides_it_by_the_names_of_its_fields(
 def forms() -> list[dict[str, Any]]:
     requests = [event.get("request", {}) for event in events if "exception" in event]
     return [request["data"] for request in requests if "data" in request]
+
+
+# The recipe of docs/monitoring.md
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the page gives to Sentry."""
+    page = (Path(__file__).parent.parent.parent / "docs/monitoring.md").read_text()
+    code = page.partition("## Sentry")[2].partition("```python\n")[2].partition("```")[0]
+    given: dict[str, Any] = {}
+    monkeypatch.setenv("SENTRY_DSN", "https://public@sentry.invalid/1")
+    sdk = SimpleNamespace(init=given.update)
+    exec(code, {"os": os, "sentry_sdk": sdk})  # noqa: S102 - the page's own
+    del given["dsn"]
+    return given
+
+
+def without_server(client: Client, path: str, form: dict[str, Any]) -> None:
+    """Sentry is not told the address."""
+    client.raise_request_exception = False
+    client.post(path, form)
+
+
+def by_server(client: Client, path: str, form: dict[str, Any]) -> None:
+    """Through the application as a server calls it, which Sentry wraps."""
+    body = urlencode(form).encode()
+    environ = RequestFactory(**client.defaults).post(path, body, FORM).environ
+    environ["HTTP_COOKIE"] = client.cookies.output(header="", sep=";")
+    application = WSGIHandler()
+    b"".join(application(environ, lambda status, headers: None))
+
+
+@pytest.mark.parametrize("field", ["secret", "sid", "name"])
+@pytest.mark.parametrize("send", [without_server, by_server])
+def test_the_recipe_keeps_the_form_and_the_session_of_our_pages_from_sentry(
+    send: Callable[..., None],
+    field: str,
+    account: Account,
+    failing: Failing,
+    admin_client: Client,
+    recipe: dict[str, Any],
+) -> None:
+    start(send_default_pii=True, **recipe)
+    failing(middleware)
+    secret, session = new_secret(), admin_client.cookies["sessionid"].value
+    send(admin_client, url(APIKey, "add"), {**filled(APIKey), field: secret})
+    requests = [event["request"] for event in events if "request" in event]
+    assert requests
+    assert leaked(json.dumps(requests), secrets=[secret, session], tokens=[], keys=[]) == set()
+    assert not any({"data", "cookies", "query_string"} & each.keys() for each in requests)
+
+
+def test_the_recipe_keeps_who_asks_for_a_token_from_sentry(
+    user: User, api_key: APIKey, failing: Failing, recipe: dict[str, Any]
+) -> None:
+    start(send_default_pii=True, **recipe)
+    failing(answer)
+    token = Token.objects.create(user=user).key
+    client = Client(headers={"Authorization": f"Token {token}", "User-Agent": "Phone"})
+    by_server(client, "/twilio/tokens/video/", {"room": "A"})
+    assert "Phone" in sent()
+    assert leaked(sent(), secrets=[token], tokens=failing.tokens, keys=[]) == set()
+
+
+def test_the_recipe_leaves_the_rest_of_the_site_alone(recipe: dict[str, Any]) -> None:
+    event = {"request": {"url": "https://site.example/blog/", "data": {"text": "Hello"}}}
+    assert recipe["before_send"](event, {}) == event
+    assert recipe["before_send_transaction"](event, {}) == event
+    assert recipe["before_send"]({"message": "no request"}, {}) == {"message": "no request"}

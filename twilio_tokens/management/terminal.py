@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
-from django.db import DatabaseError, InterfaceError
+from django.db import Error, InterfaceError, OperationalError
 
 from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import TwilioTokensError, Unavailable
+
+#: The exit statuses: somebody has to mend something; Twilio or the database does not answer, and
+#: may do so later. In between, 2 is argparse's, for a command line that it does not take.
+FAILED, NO_ANSWER = 1, 3
 
 #: As a shell reports a program that SIGINT or SIGPIPE has ended.
 INTERRUPTED, NOBODY_READS = 130, 141
@@ -116,16 +120,27 @@ class TerminalCommand(BaseCommand):
             self.stderr = _Wrapper(stderr)
         try:
             return super().execute(*args, **options)
-        except Unavailable as error:
-            raise CommandError(f"{error.code}: {error.reason}") from None
-        except TwilioTokensError as error:
-            raise CommandError(f"{error.code}: {error.message}") from None
-        except (DatabaseError, InterfaceError) as error:
-            # Only the first line: PostgreSQL tells the values of the row in the next.
-            reason = str(error).partition("\n")[0]
-            raise CommandError(
-                f"The database cannot be used: {reason}\n"
-                "If tables or columns are missing, run “manage.py migrate” first."
-            ) from None
+        except (TwilioTokensError, Error) as error:
+            raise told(error) from None
         finally:
             self.stdout.flush()
+
+
+def told(error: TwilioTokensError | Error) -> CommandError:
+    """The sentence and the exit status with which a command ends."""
+    fault = error if isinstance(error, Error) else error.__cause__
+    no_answer = isinstance(fault, (OperationalError, InterfaceError))
+    return CommandError(_sentence(error), returncode=NO_ANSWER if no_answer else FAILED)
+
+
+def _sentence(error: TwilioTokensError | Error) -> str:
+    if isinstance(error, Unavailable):
+        return f"{error.code}: {error.reason}"
+    if isinstance(error, TwilioTokensError):
+        return f"{error.code}: {error.message}"
+    # Only the first line: PostgreSQL tells the values of the row in the next.
+    reason = str(error).partition("\n")[0]
+    return (
+        f"The database cannot be used: {reason}\n"
+        "If tables or columns are missing, run “manage.py migrate” first."
+    )

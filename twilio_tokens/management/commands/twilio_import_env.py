@@ -13,7 +13,7 @@ from django.db import IntegrityError, OperationalError, models, router, transact
 from twilio_tokens.characters import visible
 from twilio_tokens.crypto import matches
 from twilio_tokens.management import variables
-from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.management.terminal import FAILED, NO_ANSWER, TerminalCommand
 from twilio_tokens.management.variables import (
     Purpose,
     ResourcePurpose,
@@ -123,7 +123,13 @@ class _Import:
             if retire_others and key is not None and not self.problems:
                 self._retire_older_than(key)
         if self.problems:
-            raise CommandError("Nothing was imported.\n" + "\n".join(self.problems))
+            text = "Nothing was imported.\n" + "\n".join(self.problems)
+            raise CommandError(text, returncode=self._status())
+
+    def _status(self) -> int:
+        """Whether to try again later is all that can be done."""
+        waits = self.finding is not None and self.finding.outcome == Outcome.UNREACHABLE
+        return NO_ANSWER if waits and len(self.problems) == 1 else FAILED
 
     def _name(self, purpose: Purpose) -> str:
         return self.found[purpose].name

@@ -1,47 +1,133 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from django.core.management.base import CommandError
-from django.db import models, router
+from django.db import Error, connections, models, router
 
 from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
-from twilio_tokens.exceptions import Unavailable
-from twilio_tokens.management.terminal import TerminalCommand
+from twilio_tokens.exceptions import TwilioTokensError, Unavailable
+from twilio_tokens.management.terminal import FAILED, NO_ANSWER, TerminalCommand, told
 from twilio_tokens.models import Account, APIKey, Outcome, Resource, resource_kinds
 from twilio_tokens.verification import Finding, verify_key, verify_resource
 
 _Row = TypeVar("_Row", bound=models.Model)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
+#: The exit status of each. What this site cannot use has failed, too.
+STATUSES = {Outcome.VERIFIED: 0, Outcome.REFUSED: FAILED, Outcome.UNREACHABLE: NO_ANSWER}
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``--json`` prints. ``docs/monitoring.md`` promises it to programs."""
+
+    time: str
+    outcome: str
+    status: int
+    message: str
+    checked: list[dict[str, Any]]
+
 
 class Command(TerminalCommand):
     help = (
         "Asks Twilio whether every active API key, and every service, app and push credential is "
-        "real. Exit status 0 only if all are."
+        "real. Exit status 0: all are. 1: something is refused, missing or cannot be used here. 3: "
+        "Twilio or the database does not answer, and nothing else was found."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print a JSON list")
+        parser.add_argument("--json", action="store_true", help="print a JSON object on one line")
+        parser.add_argument(
+            "--watch",
+            type=int,
+            metavar="SECONDS",
+            help="check again, so many seconds after each check, until SIGINT or SIGTERM; the exit "
+            "status is that of the last check",
+        )
 
-    def handle(self, **options: Any) -> None:
-        results = list(_results())
-        if options["json"]:
-            self.stdout.write(json.dumps(results, indent=2))
+    def handle(self, *, watch: int | None, **options: Any) -> None:
+        if watch is None:
+            report = self._tell(_json if options["json"] else _table)
+        elif 1 <= watch <= DAY:
+            report = self._watch(watch, _json if options["json"] else _news)
         else:
-            for line in _table(results):
-                self.stdout.write(line)
-        failed = sum(each["outcome"] != Outcome.VERIFIED for each in results)
-        if failed:
-            raise CommandError(f"{failed} of {len(results)} are not verified.")
-        if not _rows(APIKey).filter(is_active=True).exists():
-            raise CommandError("There is no active API key.")
-        if settings.account is None and not _rows(Account).filter(is_default=True).exists():
-            raise CommandError("No account is the default. Choose one in the admin.")
+            raise CommandError(f"--watch should be from 1 to {DAY:,} seconds.")
+        if report.status:
+            raise CommandError(report.message, returncode=report.status)
+
+    def _tell(self, lines_of: Callable[[Report], Iterable[str]]) -> Report:
+        report = _report()
+        for line in lines_of(report):
+            self.stdout.write(line)
+        self.stdout.flush()
+        return report
+
+    def _watch(self, seconds: int, lines_of: Callable[[Report], Iterable[str]]) -> Report:
+        """The last report before a signal came; before the first one it ends any command."""
+        report = None
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            while True:
+                report = self._tell(lines_of)
+                # None is held meanwhile, nor one used that has broken.
+                connections.close_all()
+                time.sleep(seconds)
+        except KeyboardInterrupt:
+            if report is None:
+                raise
+            return report
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+# What is found
+
+
+def _report() -> Report:
+    now = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    checked: list[dict[str, Any]] = []
+    try:
+        for each in _results():
+            checked.append(each)
+        problems = [*_not_verified(checked), *_missing()]
+    except (TwilioTokensError, Error) as error:
+        failure = told(error)
+        problems = [*_not_verified(checked), (failure.returncode, str(failure))]
+    # What somebody has to mend counts more than what may be over soon.
+    status = min((status for status, _sentence in problems), default=0)
+    outcome = next(each for each in Outcome if STATUSES[each] == status)
+    sentences = [sentence for _status, sentence in problems]
+    message = " ".join(sentences or [f"{len(checked)} of {len(checked)} are verified."])
+    return Report(now, outcome.value, status, message, checked)
+
+
+def _not_verified(checked: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    statuses = {_status(each) for each in checked} - {0}
+    if statuses:
+        count = len([each for each in checked if _status(each)])
+        yield min(statuses), f"{count} of {len(checked)} are not verified."
+
+
+def _status(result: dict[str, Any]) -> int:
+    return STATUSES.get(result["outcome"], FAILED)
+
+
+def _missing() -> Iterator[tuple[int, str]]:
+    if not _rows(APIKey).filter(is_active=True).exists():
+        yield FAILED, "There is no active API key."
+    elif settings.account is None and not _rows(Account).filter(is_default=True).exists():
+        yield FAILED, "No account is the default. Choose one in the admin."
 
 
 def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
@@ -89,7 +175,25 @@ def _result(
     }
 
 
-def _table(results: list[dict[str, Any]]) -> Iterator[str]:
+# How it is shown
+
+
+def _json(report: Report) -> Iterator[str]:
+    yield json.dumps(asdict(report))
+
+
+def _news(report: Report) -> Iterator[str]:
+    """A line, and one more for each that is not verified."""
+    first, _rest, _of_it = report.message.partition("\n")
+    yield f"{report.time}  {report.outcome}  {first}"
+    yield from _lines([each for each in report.checked if _status(each)])
+
+
+def _table(report: Report) -> Iterator[str]:
+    return _lines(report.checked)
+
+
+def _lines(results: list[dict[str, Any]]) -> Iterator[str]:
     rows = [{name: visible(str(value)) for name, value in each.items()} for each in results]
     widths = {name: max((len(each[name]) for each in rows), default=0) for name in COLUMNS}
     for each in rows:
