@@ -58,6 +58,7 @@ TESTS = {
     "grants/taskrouter": GRANTS,
     "grants/video": GRANTS,
     "grants/voice": GRANTS,
+    "health": "health",
     "identity": GRANTS,
     "issuing": CORE,
     "management/commands/twilio_decode": TERMINAL,
