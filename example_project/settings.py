@@ -159,7 +159,7 @@ if "REDIS_URL" in env:
         # Seconds: a Redis that hangs must not hold requests.
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
-    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    SESSION_ENGINE = "example_project.sessions"
 
 # Language, time and files
 

@@ -164,7 +164,7 @@ print(cache["BACKEND"].split(".")[-1], cache["LOCATION"], settings.SESSION_ENGIN
         ),
         (
             {"DATABASE_URL": "mysql://site@db/site", "REDIS_URL": "redis://cache:6379/0"},
-            ["mysql None", "RedisCache redis://cache:6379/0 cached_db"],
+            ["mysql None", "RedisCache redis://cache:6379/0 sessions"],
         ),
     ],
 )
@@ -173,3 +173,25 @@ def test_its_database_cache_and_sessions_are_those_of_the_environment(
 ) -> None:
     variables = {**variables, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
     assert run(site, "-c", TOLD, **variables).splitlines() == told
+
+
+SIGN_IN = """
+from django.contrib.auth.models import User
+client = Client()
+client.force_login(User.objects.create_superuser("staff"))
+print(client.session.session_key)
+"""
+ASK = """
+import sys, django; django.setup()
+from django.test import Client
+client = Client(headers={"host": "localhost"})
+client.cookies["sessionid"] = sys.argv[1]
+print(client.get("/admin/").status_code, client.post("/twilio/tokens/video/").json()["code"])
+"""
+
+
+def test_without_redis_who_is_signed_in_stays_so_and_gets_no_token(site: Path) -> None:
+    session = shell(site, SIGN_IN).strip()
+    nobody = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    settings = {"DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    assert run(site, "-c", ASK, session, **settings, **nobody) == "200 throttle_unavailable\n"

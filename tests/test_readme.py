@@ -23,6 +23,7 @@ README = (REPOSITORY / "README.md").read_text()
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "SECURITY.md",
+    REPOSITORY / "deploy" / "README.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 PRODUCTS = ("video", "chat", "voice", "sync", "taskrouter")

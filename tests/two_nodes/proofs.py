@@ -158,6 +158,11 @@ def redis_comes_back(cluster: Cluster) -> str:
         gone = time.monotonic()
         load.wait_until(lambda: load.answers[-1].began > gone)
         load.go_on()
+        for node in cluster.nodes:
+            # The database knows the session, too.
+            console = cluster.console(node.address)
+            assert console.get("/admin/").status_code == 200
+            assert console.post(VIDEO).json()["code"] == "throttle_unavailable"
         starts = time.monotonic()
         cluster.redis.start()
         wait_until_all_succeed(load)
