@@ -131,8 +131,10 @@ def test_a_secret_that_opens_again_is_up_again_at_once(
 
 
 def test_where_each_user_has_an_account_no_account_speaks_for_all(
-    api_key: APIKey, settings: Any
+    api_key: APIKey, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
     Account.objects.all().delete()
     assert ask().status_code == 200
+    reasons.no_key_ring(settings)
+    assert_down(caplog, "TWILIO_TOKENS_ENCRYPTION_KEYS is not set.")

@@ -34,7 +34,7 @@ USERS = 400
 #: Seconds, of which each process may use a credential that another has changed.
 CACHE_SECONDS = 2
 #: Seconds between two requests of a client.
-BREATH = 0.05
+BREATH = 0.1
 #: The status of an answer that did not come whole.
 BROKEN_OFF = 0
 
