@@ -134,3 +134,12 @@ def test_a_proof_that_fails_is_named_and_counted(
     assert proved.startswith("proved, gunicorn, ")
     assert proved.endswith(": holds: seen")
     assert failed.endswith(": fails: 3 lost")
+
+
+def test_what_is_missing_on_the_machine_is_named(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program, **options: None)
+    monkeypatch.setattr("sys.argv", ["two-nodes"])
+    assert two_nodes.main() == 1
+    assert re.search(r"There is no [a-z]+\. Install it, and come back\.", capfd.readouterr().out)

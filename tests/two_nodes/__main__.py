@@ -16,7 +16,8 @@ from .cluster import Cluster
 from .machines import SERVERS
 from .proofs import OF_ANOTHER_SERVER, PROOFS, Proof
 
-PROGRAMS = {"nginx": "nginx", "redis-server": "redis-server"}
+#: Each in a package of its name.
+PROGRAMS = ("nginx", "redis-server")
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
 
 def install_missing() -> None:
     os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
-    missing = [PROGRAMS[name] for name in PROGRAMS if not shutil.which(name)]
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
     installer = shutil.which("apt-get")
     if missing and installer and os.geteuid() == 0:
         say(f"Installing {' and '.join(missing)}.")
