@@ -10,10 +10,10 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test sites browser lint types matrix mutants bench lock audit dist clean
+.PHONY: help demo test two-nodes sites browser lint types matrix mutants bench lock audit dist clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	.venv/bin/python -m example_project.local_secrets
@@ -25,6 +25,9 @@ test: lint types browser ## lint, check types, test in Chromium, on each databas
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))
+
+two-nodes: .venv/.development ## prove that two nodes behind nginx lose nothing, with what deploy/ has
+	@unset DATABASE_URL; deploy/two-nodes
 
 sites: .venv/.development ## take the main paths on each site of tests/sites
 	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py

@@ -2,12 +2,23 @@
 
 A variable that is not set is looked up in ``.env`` (yours), then in ``var/demo.env`` (made by
 ``python -m example_project.local_secrets``, which also switches DEBUG on).
+
+On one machine the example needs no server: its database is a file, its cache the process's memory.
+Several processes, or machines, share what these name; ``deploy/`` has all that goes with it:
+
+``DATABASE_URL``
+    ``postgres://user:password@host/name``, then each process has a pool of at most
+    ``DATABASE_POOL_SIZE`` connections; or ``mysql://…`` for MariaDB.
+``REDIS_URL``
+    ``redis://host:6379/0``: the cache, which counts requests for tokens, and sessions, which the
+    database keeps as well. Without it ``CACHE_URL`` may name a cache, as django-environ reads it.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -77,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "csp",
+    "health_check",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -123,9 +135,31 @@ SQLITE = {
         "timeout": 20,
     },
 }
-DATABASES = {"default": env.db("DATABASE_URL") if "DATABASE_URL" in env else SQLITE}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db("DATABASE_URL") if "DATABASE_URL" in env else SQLITE
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # what the server has closed is replaced
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": env.int("DATABASE_POOL_SIZE", default=8),
+        "timeout": 3,  # seconds until a request without a connection is answered 503
+    }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    import pymysql
+
+    pymysql.install_as_MySQLdb()  # the driver that installs anywhere without a compiler
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
 CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://")}
+if "REDIS_URL" in env:
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env.str("REDIS_URL"),
+        # Seconds: a Redis that hangs must not hold requests.
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+    SESSION_ENGINE = "example_project.sessions"
 
 # Language, time and files
 
@@ -187,3 +221,6 @@ TWILIO_TOKENS_MAX_TTL = env.int("TWILIO_TOKENS_MAX_TTL", default=86_400)
 TWILIO_TOKENS_ROOM_REQUIRED = env.bool("TWILIO_TOKENS_ROOM_REQUIRED", default=False)
 TWILIO_TOKENS_THROTTLE_RATE = env.str("TWILIO_TOKENS_THROTTLE_RATE", default="60/min") or None
 TWILIO_TOKENS_AUDIT = env.bool("TWILIO_TOKENS_AUDIT", default=True)
+TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = env.float(
+    "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS", default=15.0
+)

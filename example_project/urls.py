@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from health_check.views import HealthCheckView
 from rest_framework.authtoken.views import ObtainAuthToken
 
 from .views import HomeView, SDKView
@@ -24,4 +25,5 @@ urlpatterns = [
     # Under this namespace the browsable API looks for its “Log in” and “Log out”.
     path("accounts/", include((accounts, "rest_framework"))),
     path("admin/", admin.site.urls),
+    path("health/", HealthCheckView.as_view(checks=["twilio_tokens.health.TokensCanBeIssued"])),
 ]

@@ -16,7 +16,7 @@ from .rows import new_secret, sid
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TWILIO = re.compile(
-    r"TWILIO|ACCOUNT_SID|API_KEY|API_SECRET|SERVICE_SID|OUTGOING_SID|DJANGO|DATABASE"
+    r"TWILIO|ACCOUNT_SID|API_KEY|API_SECRET|SERVICE_SID|OUTGOING_SID|DJANGO|DATABASE|REDIS|CACHE_URL"
 )
 
 
@@ -131,3 +131,67 @@ def test_only_listed_origins_are_allowed(site: Path) -> None:
         "    print(answer.get('Access-Control-Allow-Origin'))\n",
     )
     assert answers.split() == ["https://app.example.com", "None"]
+
+
+def test_anybody_may_ask_whether_tokens_can_be_issued(site: Path) -> None:
+    ask = (
+        "answer = Client(headers={'host': 'localhost'}).get('/health/', {'format': 'text'})\n"
+        "print(answer.status_code)\n"
+    )
+    assert shell(site, ask) == "500\n"
+    run(site, "manage.py", "setup_demo")
+    assert shell(site, ask) == "200\n"
+
+
+TOLD = """
+import django; django.setup()
+from django.conf import settings
+database, cache = settings.DATABASES["default"], settings.CACHES["default"]
+pool = database.get("OPTIONS", {}).get("pool", {})
+print(database["ENGINE"].split(".")[-1], pool.get("max_size"))
+print(cache["BACKEND"].split(".")[-1], cache["LOCATION"], settings.SESSION_ENGINE.split(".")[-1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, ["sqlite3 None", "LocMemCache  db"]),
+        ({"CACHE_URL": "dbcache://table"}, ["sqlite3 None", "DatabaseCache table db"]),
+        (
+            {"DATABASE_URL": "postgres://site@db/site", "DATABASE_POOL_SIZE": "3"},
+            ["postgresql 3", "LocMemCache  db"],
+        ),
+        (
+            {"DATABASE_URL": "mysql://site@db/site", "REDIS_URL": "redis://cache:6379/0"},
+            ["mysql None", "RedisCache redis://cache:6379/0 sessions"],
+        ),
+    ],
+)
+def test_its_database_cache_and_sessions_are_those_of_the_environment(
+    site: Path, variables: dict[str, str], told: list[str]
+) -> None:
+    variables = {**variables, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    assert run(site, "-c", TOLD, **variables).splitlines() == told
+
+
+SIGN_IN = """
+from django.contrib.auth.models import User
+client = Client()
+client.force_login(User.objects.create_superuser("staff"))
+print(client.session.session_key)
+"""
+ASK = """
+import sys, django; django.setup()
+from django.test import Client
+client = Client(headers={"host": "localhost"})
+client.cookies["sessionid"] = sys.argv[1]
+print(client.get("/admin/").status_code, client.post("/twilio/tokens/video/").json()["code"])
+"""
+
+
+def test_without_redis_who_is_signed_in_stays_so_and_gets_no_token(site: Path) -> None:
+    session = shell(site, SIGN_IN).strip()
+    nobody = {"REDIS_URL": "redis://127.0.0.1:1/0"}
+    settings = {"DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    assert run(site, "-c", ASK, session, **settings, **nobody) == "200 throttle_unavailable\n"

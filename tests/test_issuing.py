@@ -27,6 +27,7 @@ from twilio.jwt.access_token.grants import VideoGrant
 from tests.issued import decoded
 from tests.reports import error_report
 from tests.rows import add_key, new_secret, sid
+from twilio_tokens.crypto import generate_key, load_key_ring, seal
 from twilio_tokens.exceptions import (
     AccountMismatch,
     AuditUnavailable,
@@ -669,6 +670,34 @@ def test_there_is_no_falling_back_to_an_older_key(
     APIKey.objects.filter(pk=newer.pk).update(secret=api_key.secret)
     with pytest.raises(SecretUnavailable):
         issue(user, Video())
+
+
+def delete(key: APIKey, settings: Any) -> None:
+    APIKey.objects.filter(pk=key.pk)._raw_delete("default")
+
+
+def encrypt_anew(key: APIKey, settings: Any) -> None:
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
+    sealed = seal(new_secret(), ring=load_key_ring(), row=key.pk, sid=key.sid)
+    APIKey.objects.filter(pk=key.pk).update(secret=sealed)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "error"), [(delete, AuditUnavailable), (encrypt_anew, SecretUnavailable)]
+)
+def test_what_another_process_has_changed_fails_one_request_and_not_the_next(
+    api_key: APIKey, user: User, settings: Any, change: Any, error: type[Exception]
+) -> None:
+    newer = add_key(api_key.account)
+    assert issue(user, Video())
+    IssuedToken.objects.all().delete()
+    change(newer, settings)  # no signal tells of it
+    with pytest.raises(error):
+        issue(user, Video())
+    assert not IssuedToken.objects.exists()
+    assert issue(user, Video())
+    assert IssuedToken.objects.count() == 1
 
 
 def shows(secret: str, report: str) -> bool:

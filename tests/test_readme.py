@@ -23,6 +23,7 @@ README = (REPOSITORY / "README.md").read_text()
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "SECURITY.md",
+    REPOSITORY / "deploy" / "README.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 PRODUCTS = ("video", "chat", "voice", "sync", "taskrouter")
@@ -84,8 +85,8 @@ def test_the_variables_of_the_readme_are_those_that_are_imported() -> None:
 
 def test_the_make_targets_of_the_readme_are_those_of_the_makefile() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
-    named = set(re.findall(r"\bmake (\w+)", README)) - {"and"}
-    assert named <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([\w-]+)", README)) - {"and"}
+    assert named <= set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
     assert {"demo", "test"} <= named
 
 

@@ -9,7 +9,7 @@ function of the site's that raises, for it was called on behalf of a token.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeGuard, TypeVar
@@ -181,6 +181,16 @@ class Settings:
 
 
 settings = Settings()
+
+
+def unusable_settings() -> Iterator[str]:
+    """What is wrong with each; the encryption keys are ``crypto``'s to judge."""
+    for name, value in vars(Settings).items():
+        if isinstance(value, property) and name != "encryption_keys":
+            try:
+                getattr(settings, name)
+            except SettingError as error:
+                yield error.reason
 
 
 def answer_of(name: str, function: Callable[..., _Answer], *arguments: object) -> _Answer:

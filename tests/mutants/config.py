@@ -58,6 +58,7 @@ TESTS = {
     "grants/taskrouter": GRANTS,
     "grants/video": GRANTS,
     "grants/voice": GRANTS,
+    "health": "health",
     "identity": f"{GRANTS} security/identities",
     "issuing": CORE,
     "management/commands/twilio_decode": TERMINAL,

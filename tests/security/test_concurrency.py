@@ -15,14 +15,12 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 
 from tests.issued import decoded
-from tests.rows import add_key, new_secret, sid
+from tests.rows import new_secret, sid
 from tests.servers import databases
 from tests.servers.operator import Operator, at_once
 from tests.servers.site import Site
-from twilio_tokens.crypto import generate_key, load_key_ring, seal
-from twilio_tokens.exceptions import AuditUnavailable, SecretUnavailable
 from twilio_tokens.grants import Video
-from twilio_tokens.issuing import IssuedAccessToken, aissue_access_token, issue_access_token
+from twilio_tokens.issuing import IssuedAccessToken, aissue_access_token
 from twilio_tokens.models import APIKey, IssuedToken
 
 from .shift import CACHE_SECONDS, SEVERAL, TURNED_AWAY, Shift
@@ -180,34 +178,6 @@ def test_a_hundred_coroutines_at_once_get_a_token_each(
     issued = {decoded(each.token, secret)["jti"] for each in issue()}
     assert len(issued) == 100
     assert issued == {*IssuedToken.objects.values_list("jti", flat=True)}
-
-
-def delete(key: APIKey, settings: Any) -> None:
-    APIKey.objects.filter(pk=key.pk)._raw_delete("default")
-
-
-def encrypt_anew(key: APIKey, settings: Any) -> None:
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
-    sealed = seal(new_secret(), ring=load_key_ring(), row=key.pk, sid=key.sid)
-    APIKey.objects.filter(pk=key.pk).update(secret=sealed)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("change", "error"), [(delete, AuditUnavailable), (encrypt_anew, SecretUnavailable)]
-)
-def test_what_another_process_has_changed_fails_one_request_and_not_the_next(
-    api_key: APIKey, user: User, settings: Any, change: Any, error: type[Exception]
-) -> None:
-    newer = add_key(api_key.account)
-    assert issue_access_token(user=user, grants=[Video()])
-    IssuedToken.objects.all().delete()
-    change(newer, settings)  # no signal tells of it
-    with pytest.raises(error):
-        issue_access_token(user=user, grants=[Video()])
-    assert not IssuedToken.objects.exists()
-    assert issue_access_token(user=user, grants=[Video()])
-    assert IssuedToken.objects.count() == 1
 
 
 def test_every_token_verifies_with_the_key_that_signed_at_that_moment(

@@ -71,15 +71,20 @@ class Load:
         if self._error:
             raise self._error
 
+    def post(
+        self, client: httpx.Client, path: str, body: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """The status, and what the answer tells."""
+        response = client.post(path, json=body)
+        is_json = response.headers["Content-Type"] == "application/json"
+        return response.status_code, response.json() if is_json else {"page": response.text}
+
     def _ask(self, number: int, client: httpx.Client, path: str, body: dict[str, Any]) -> None:
         try:
             while not self._is_over:
                 began = time.monotonic()
-                response = client.post(path, json=body)
-                ended = time.monotonic()
-                is_json = response.headers["Content-Type"] == "application/json"
-                told = response.json() if is_json else {"page": response.text}
-                answer = Answer(began, ended, path, response.status_code, told)
+                status, told = self.post(client, path, body)
+                answer = Answer(began, time.monotonic(), path, status, told)
                 with self._changed:
                     self.answers.append(answer)
                     self._counts[number] += 1

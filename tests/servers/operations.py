@@ -44,6 +44,13 @@ def populate(secret: str) -> dict[str, str]:
     return {"token": Token.objects.create(user=anna).key, "session": console.session.session_key}
 
 
+def add_users(number: int) -> list[str]:
+    """The API token of each."""
+    users = User.objects.bulk_create(User(username=f"user-{each}") for each in range(number))
+    tokens = [Token(user=user, key=Token.generate_key()) for user in users]
+    return [token.key for token in Token.objects.bulk_create(tokens)]
+
+
 def empty() -> None:
     """Nobody has stored anything yet."""
     for model in MODELS:

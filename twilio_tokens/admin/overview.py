@@ -16,9 +16,9 @@ from django.utils.translation import ngettext
 
 from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
-from twilio_tokens.admin.site_problems import site_problems, unusable_settings
+from twilio_tokens.admin.site_problems import site_problems
 from twilio_tokens.characters import visible
-from twilio_tokens.conf import settings
+from twilio_tokens.conf import settings, unusable_settings
 from twilio_tokens.grants import Grant, registered
 from twilio_tokens.models import (
     Account,

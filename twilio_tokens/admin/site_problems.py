@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from django.core.cache import caches
 from django.utils.translation import gettext as _
 
-from twilio_tokens.conf import Settings, settings
+from twilio_tokens.conf import settings, unusable_settings
 from twilio_tokens.crypto import load_key_ring
-from twilio_tokens.exceptions import EncryptionKeyError, SettingError
+from twilio_tokens.exceptions import EncryptionKeyError
 from twilio_tokens.models import IssuedToken
 from twilio_tokens.throttles import TokenRateThrottle
 
@@ -28,15 +28,6 @@ def site_problems() -> Iterator[str]:
         IssuedToken.objects.exists()  # an audit without its table is the caller's to catch
     if settings.throttle_rate is not None:
         yield from _cache_problem()
-
-
-def unusable_settings() -> Iterator[str]:
-    for name, value in vars(Settings).items():
-        if isinstance(value, property) and name != "encryption_keys":
-            try:
-                getattr(settings, name)
-            except SettingError as error:
-                yield error.reason
 
 
 def _cache_problem() -> Iterator[str]:

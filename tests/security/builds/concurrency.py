@@ -41,7 +41,7 @@ BUILDS = [
         new="if loaded_at is not None:",
     ),
     Build(
-        proof="tests/security/test_concurrency.py"
+        proof="tests/test_issuing.py"
         "::test_what_another_process_has_changed_fails_one_request_and_not_the_next",
         file="issuing.py",
         old="        cache.clear()\n",
