@@ -665,10 +665,11 @@ def test_a_report_without_a_request_hides_tokens(api_key: APIKey, user: Any) -> 
 
 
 def test_it_shows_the_rest() -> None:
+    harmless = " ".join(["harmless"] * 3)
     try:
-        raise_with("A harmless text.")
+        raise_with(harmless)
     except RuntimeError as error:
         reporter = SecretsReporter(None, type(error), error, error.__traceback__)
     reporter.filter = SecretsReporterFilter()
     for text in (reporter.get_traceback_html(), reporter.get_traceback_text()):
-        assert "A harmless text." in text
+        assert harmless in text
