@@ -26,6 +26,7 @@ from twilio_tokens.models import (
     TwiMLApp,
     Workspace,
 )
+from twilio_tokens.refusals import refusals
 
 from . import twilio_server
 from .rows import PREFIXES, new_secret, sid
@@ -67,6 +68,7 @@ def uses_database(test: Any) -> bool:
 def _empty_caches() -> None:
     credential_cache.clear()
     django_cache.clear()
+    refusals.clear()
 
 
 @pytest.fixture(autouse=True)

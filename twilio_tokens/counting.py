@@ -148,6 +148,7 @@ def _busiest_until(end: datetime) -> Iterator[BusiestOfDay]:
     day = day_of(end - timedelta(microseconds=1))
     records = _between(Window(start_of_day(day), end))
     in_rooms = records.filter(grants__video__room__isnull=False)
+    in_rooms = in_rooms.exclude(grants__video__room=None)  # JSON's null
     named: dict[str, Any] = {
         Kind.USER: records.annotate(name=F("identity")),
         Kind.ROOM: in_rooms.annotate(name=KT("grants__video__room")),

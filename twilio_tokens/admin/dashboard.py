@@ -156,9 +156,13 @@ def _keys(of_keys: admin.ModelAdmin[Any]) -> list[Bar]:
     ages = [timezone.now() - key.created_at for key in keys]
     most = max([YEAR, *ages]).days
     return [
-        Bar(str(key), max(0, age.days), most, change_page(of_keys, key), _replace_soon(age))
+        Bar(_key_name(key), max(0, age.days), most, change_page(of_keys, key), _replace_soon(age))
         for key, age in zip(keys, ages, strict=True)
     ]
+
+
+def _key_name(key: APIKey) -> str:
+    return visible(f"{key.name} (…{key.sid[-6:]})")
 
 
 def _replace_soon(age: timedelta) -> str:

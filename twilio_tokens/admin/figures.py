@@ -16,7 +16,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from twilio_tokens.admin.periods import Periods
-from twilio_tokens.hours import DAY, day_of, start_of_day
+from twilio_tokens.hours import DAY, day_of, start_of_day, start_of_hour
 from twilio_tokens.models import BusiestOfDay, HourlyCount, IssuedToken, Kind, RollUp
 
 #: So many records that are not counted yet are read for the page.
@@ -85,8 +85,8 @@ def _read_counts(told: Figures, counted: datetime | None) -> None:
 
 def _read_uncounted(told: Figures, counted: datetime | None) -> None:
     records = _uncounted(counted, "issued_at", "grants")
-    if records is None:
-        told.until = counted or told.periods.start
+    if len(records) > MOST_UNCOUNTED:
+        told.until = start_of_hour(records[0][0])
         return
     for issued_at, grants in records:
         if told.periods.start <= issued_at < told.periods.end:
@@ -97,24 +97,23 @@ def _read_uncounted(told: Figures, counted: datetime | None) -> None:
 
 def _read_busiest(told: Figures, counted: datetime | None) -> None:
     told.busiest = {kind: Counter() for kind in Kind.values}
-    today = day_of(timezone.now())
-    days = BusiestOfDay.objects.filter(day__gte=today - DAY * BUSIEST_DAYS)
+    first = day_of(timezone.now()) - DAY * BUSIEST_DAYS
+    days = BusiestOfDay.objects.filter(day__gte=first)
     for kind, name, count in days.values_list("kind", "name", "count"):
         told.busiest[kind][name] += count
-    since = counted and start_of_day(day_of(counted))
-    for identity, grants in _uncounted(since, "identity", "grants") or ():
+    today = _uncounted(counted and start_of_day(day_of(counted)), "identity", "grants")
+    for identity, grants in today if len(today) <= MOST_UNCOUNTED else ():
         told.busiest[Kind.USER][identity] += 1
         if room := room_of(grants):
             told.busiest[Kind.ROOM][room] += 1
 
 
-def _uncounted(since: datetime | None, *fields: str) -> list[Any] | None:
-    """Of the records since then; None where they are too many."""
+def _uncounted(since: datetime | None, *fields: str) -> list[Any]:
+    """Of the records since then, the oldest: one more than the page would count, at most."""
     records = IssuedToken.objects.order_by("issued_at").values_list(*fields)
     if since is not None:
         records = records.filter(issued_at__gte=since)
-    found = list(records[: MOST_UNCOUNTED + 1])
-    return found if len(found) <= MOST_UNCOUNTED else None
+    return list(records[: MOST_UNCOUNTED + 1])
 
 
 def room_of(grants: Mapping[str, Any]) -> str:

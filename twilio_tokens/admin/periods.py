@@ -58,10 +58,13 @@ def _hours(now: datetime, zone: tzinfo) -> Periods:
 
 
 def _hour(start: datetime) -> tuple[str, str]:
-    """Where clocks are put back, two hours differ only by the name of the time zone."""
-    local = _local(start)
-    long = f"{date_format(local, 'SHORT_DATE_FORMAT')}, {date_format(local, 'H:i T')}"
-    return date_format(local, "H:i"), long
+    local = timezone.localtime(start) if timezone.is_aware(start) else start
+    short = date_format(local, "H:i")
+    # Where clocks are put back, two hours differ by the name of the zone only.
+    return (
+        short,
+        f"{date_format(local, 'SHORT_DATE_FORMAT')}, {short} {local.tzname() or ''}".strip(),
+    )
 
 
 def _days(now: datetime, zone: tzinfo) -> Periods:
@@ -75,7 +78,7 @@ def _months(now: datetime, zone: tzinfo) -> Periods:
     this = 12 * today.year + today.month - 1
     numbers = range(this - MONTHS + 1, this + 2)
     months = [date(number // 12, number % 12 + 1, 1) for number in numbers]
-    return _of_dates(months, zone, "M Y", "YEAR_MONTH_FORMAT")
+    return _of_dates(months, zone, "M", "YEAR_MONTH_FORMAT")
 
 
 def _of_dates(dates: list[date], zone: tzinfo, short: str, long: str) -> Periods:
@@ -85,10 +88,6 @@ def _of_dates(dates: list[date], zone: tzinfo, short: str, long: str) -> Periods
         [Period(start, date_format(day, short), date_format(day, long)) for start, day in periods],
         end,
     )
-
-
-def _local(moment: datetime) -> datetime:
-    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
 
 
 class Unit(NamedTuple):
