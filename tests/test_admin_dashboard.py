@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from html import unescape
 from typing import Any
 
@@ -22,7 +22,6 @@ from twilio_tokens.admin.charts import Chart, Series, round_up
 from twilio_tokens.counting import count_tokens
 from twilio_tokens.models import (
     APIKey,
-    BusiestOfDay,
     ChatService,
     HourlyCount,
     IssuedToken,
