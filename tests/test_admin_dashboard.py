@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import html5lib
@@ -17,7 +18,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from twilio_tokens.admin import dashboard, figures
+from twilio_tokens import counting
+from twilio_tokens.admin import dashboard, figures, periods
 from twilio_tokens.admin.charts import Chart, Series, round_up
 from twilio_tokens.counting import count_tokens
 from twilio_tokens.models import (
@@ -27,11 +29,13 @@ from twilio_tokens.models import (
     IssuedToken,
     Outcome,
 )
+from twilio_tokens.refusals import EVERY
 
 from .console import staff, url
 from .issued import record
 from .rows import add_key
 
+DOCS = Path(__file__).parent.parent / "docs" / "console.md"
 UTC = timezone.utc
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 PAGE = url(IssuedToken, "dashboard")
@@ -428,6 +432,21 @@ def test_the_way_to_it_is_shown_to_who_may_go_it(operator: Client) -> None:
 
 
 # How it is drawn
+
+
+def test_the_numbers_in_the_docs_are_those_of_the_page() -> None:
+    docs = DOCS.read_text().split("## The dashboard")[1].split("\n## ")[0]
+    for text in (
+        f"over the last {periods.HOURS} hours, {periods.DAYS} days or {periods.MONTHS} months",
+        f"up to {figures.MOST_LIVE:,}",
+        f"no more than {figures.MOST_UNCOUNTED:,}",
+        f"in the {figures.BUSIEST_DAYS} days before today",
+        f"From {dashboard.REPLACE_SOON.days} days on",
+        f"the {counting.KEPT} busiest users",
+    ):
+        assert text in docs
+    assert dashboard.MOST_ROWS == EVERY == 10
+    assert timedelta(minutes=10) == counting.GRACE
 
 
 @pytest.mark.parametrize("by", ["hours", "days", "months"])

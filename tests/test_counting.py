@@ -83,6 +83,15 @@ def test_an_hour_is_counted_when_it_is_over_and_ten_minutes_more(
     assert list(counts()) == ["03-10 11:00", "03-10 12:00"]
 
 
+def test_what_is_recorded_too_late_is_not_counted(api_key: APIKey) -> None:
+    issued("03-10 10:00:00")
+    count()
+    issued("03-10 10:30:00")
+    issued("03-10 12:05:00")
+    assert count() == 0
+    assert counts() == {"03-10 10:00": {"": 1, "video": 1}}
+
+
 def test_what_is_counted_is_not_counted_again(api_key: APIKey) -> None:
     issued("03-01 08:00:00", 3)
     issued("03-10 08:00:00", 2)
