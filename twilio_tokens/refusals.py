@@ -18,6 +18,7 @@ from django.core.signals import request_finished
 from django.db import connections, router
 from django.utils import timezone
 
+from .codes import OTHER, known
 from .grants import registered
 from .hours import start_of_hour
 from .models import HourlyCount
@@ -27,45 +28,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds.
 EVERY = 10
-
-#: What a site's own code has refused for: the counts are of few codes, whatever is sent.
-OTHER = "other"
-
-#: The codes that are counted by name.
-CODES = frozenset(
-    {
-        "account_mismatch",
-        "audit_unavailable",
-        "authentication_failed",
-        "blank",
-        "does_not_exist",
-        "error",
-        "identity_not_allowed",
-        "invalid",
-        "invalid_choice",
-        "max_length",
-        "max_string_length",
-        "max_value",
-        "method_not_allowed",
-        "min_value",
-        "more_rights",
-        "not_acceptable",
-        "not_authenticated",
-        "not_configured",
-        "not_found",
-        "null",
-        "null_characters_not_allowed",
-        "parse_error",
-        "permission_denied",
-        "required",
-        "secret_unavailable",
-        "surrogate_characters_not_allowed",
-        "throttle_unavailable",
-        "throttled",
-        "unknown_field",
-        "unsupported_media_type",
-    }
-)
 
 #: The hour, the product and the code.
 _Key = tuple[datetime, str, str]
@@ -82,10 +44,10 @@ class Refusals:
 
     def note(self, *, products: Iterable[str], code: str, **kwargs: Any) -> None:
         """Receives ``access_token_refused``."""
-        hour, code = start_of_hour(timezone.now()), code if code in CODES else OTHER
-        known = {each if each in registered() else OTHER for each in products}
+        hour = start_of_hour(timezone.now())
+        counted = {each if each in registered() else OTHER for each in products}
         with self._lock:
-            self._counts.update((hour, product, code) for product in ("", *known))
+            self._counts.update((hour, product, known(code)) for product in ("", *counted))
 
     def write_if_due(self, **kwargs: Any) -> None:
         """Receives ``request_finished``."""

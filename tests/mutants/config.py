@@ -40,6 +40,7 @@ TESTS = {
     "checks/settings": CHECKS,
     "checks/views": CHECKS,
     "checks/web": CHECKS,
+    "codes": "codes",
     "conf": "conf",
     "counting": COUNTS,
     "credentials": CORE,
