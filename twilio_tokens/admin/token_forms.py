@@ -131,7 +131,7 @@ class TestTokenForm(forms.Form):
             if not self.errors:
                 self._take_place(TokenRateThrottle())
         except Unavailable as error:
-            self.add_error(None, _no_token(error))
+            self.add_error(None, ValidationError(_no_token(error), error.code))
         return self.cleaned_data
 
     def _take_place(self, throttle: TokenRateThrottle) -> None:
@@ -155,7 +155,7 @@ class TestTokenForm(forms.Form):
                     note(user, issued)
             self.issued = issued
         except InvalidGrant as error:
-            self.add_error(self._field_of(error), error.message)
+            self.add_error(self._field_of(error), ValidationError(error.message, error.code))
         except (IdentityNotAllowed, NotAuthenticated) as error:
             self.add_error("username", error.message)
         except Unavailable as error:
@@ -166,6 +166,16 @@ class TestTokenForm(forms.Form):
             reason = f"The admin's log was not written: {type(error).__name__}."
             self.add_error(None, _no_token(AuditUnavailable(reason)))
         return self.issued is not None
+
+    @property
+    def code(self) -> str:
+        """Of all errors, or “invalid” for several, as in the API."""
+        codes = {each.code for errors in self.errors.as_data().values() for each in errors}
+        return (codes.pop() if len(codes) == 1 else None) or "invalid"
+
+    def products(self) -> list[str]:
+        """Those that are ticked."""
+        return [product for product in registered() if self.cleaned_data.get(product)]
 
     def clean_username(self) -> AbstractBaseUser:
         users = users_named(self.cleaned_data["username"])
@@ -198,17 +208,16 @@ class TestTokenForm(forms.Form):
         return asked_for
 
     def _grants(self) -> list[Grant]:
-        """Of the products that are ticked. A blank input means the default."""
+        """A blank input means the default."""
         return [
-            grant(
+            registered()[product](
                 **{
                     each.name: value
-                    for each in fields_of(grant)
+                    for each in fields_of(registered()[product])
                     if (value := self.cleaned_data[f"{product}-{each.name}"]) not in ("", None)
                 }
             )
-            for product, grant in registered().items()
-            if self.cleaned_data[product]
+            for product in self.products()
         ]
 
     def _field_of(self, error: InvalidGrant) -> str | None:
