@@ -80,9 +80,13 @@ def issue_access_token(
     ``TwilioTokensError``. Inside a transaction that is rolled back afterwards the record is
     lost, and the token should not be handed out.
     """
-    with Asking(user, [grant.product for grant in grants or ()]) as asking:
+    asking = Asking(user, [grant.product for grant in grants or ()])
+    try:
         issued, key = _issue_or_log(user, grants, ttl, issued_by)
-        asking.issued(issued, key)
+    except Exception as error:
+        asking.failed(error)
+        raise
+    asking.issued(issued, key)
     return issued
 
 

@@ -43,10 +43,9 @@ class Issued(Protocol):
 
 
 class Asking:
-    """A token is asked for, from now on, by a call, a request or a page.
+    """A token is asked for, from now on: by a call or, as a context manager, by a request.
 
-    An exception that leaves it is a refusal. One within another is the end of both: of a request
-    whose token ``issue_access_token`` refuses, nothing more is told.
+    What a call within a request ends with is the end of the request, too: nothing more is told.
     """
 
     __slots__ = ("_outer", "is_told", "products", "started", "user")
@@ -58,10 +57,10 @@ class Asking:
         self.user = user
         self.products = products
         self.is_told = False
+        self._outer = _request.get()
 
     def __enter__(self) -> Asking:
-        self._outer = _asking.get()
-        _asking.set(self)
+        _request.set(self)
         return self
 
     def __exit__(
@@ -70,11 +69,9 @@ class Asking:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _asking.set(self._outer)
-        # What others raise, the outer one may give a code of its own.
-        is_final = self._outer is None or isinstance(error, TwilioTokensError)
-        if isinstance(error, Exception) and is_final:
-            self.refused(_code_of(error))
+        _request.set(self._outer)
+        if isinstance(error, Exception):
+            self.failed(error)
 
     @property
     def seconds(self) -> float:
@@ -95,8 +92,13 @@ class Asking:
                 ttl=token.expires_in,
             )
 
+    def failed(self, error: Exception) -> None:
+        # What others raise, the request may be answered with a code of its own.
+        if self._outer is None or isinstance(error, TwilioTokensError):
+            self.refused(_code_of(error))
+
     def refused(self, code: str) -> None:
-        """Unless something was told already."""
+        """Unless an end was told already."""
         if self.is_told:
             return
         self._end()
@@ -132,7 +134,7 @@ class Asking:
         logger.info(message, what, extra=NO_FIELDS | fields)
 
 
-_asking: ContextVar[Asking | None] = ContextVar("twilio_tokens.asking", default=None)
+_request: ContextVar[Asking | None] = ContextVar("twilio_tokens.request", default=None)
 
 #: What each line has beside its message.
 NO_FIELDS: dict[str, Any] = dict.fromkeys(
