@@ -616,6 +616,14 @@ def test_a_code_of_the_sites_own_does_not_break_a_line(
     assert lines()[0]["code"] == r"bad\ncode\x1b[2J"
 
 
+def test_what_cannot_be_seen_in_an_identity_is_shown(
+    api_key: APIKey, lines: Lines, settings: Any
+) -> None:
+    settings.TWILIO_TOKENS_LOG_IDENTITY = True
+    hidden = User.objects.create(username="anna\u200b")
+    assert identities(lines, hidden) == [r"anna\u200b"]
+
+
 def test_neither_a_token_nor_a_secret_nor_parameters_are_told(
     api_key: APIKey,
     secret: str,

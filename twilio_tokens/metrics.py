@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from .codes import OTHER, known
 from .grants import registered
 from .models import APIKey
 
@@ -20,23 +21,6 @@ try:
     _meter: otel.Meter | None = otel.get_meter("twilio_tokens")
 except ImportError:
     _meter = None
-
-#: What labels a metric must be one of a few: this stands for products that are not registered,
-#: and for codes of the site's own.
-OTHER = "other"
-
-_CODES_OF_REQUESTS = """
-    account_mismatch audit_unavailable authentication_failed error identity_not_allowed
-    method_not_allowed not_acceptable not_authenticated not_configured not_found parse_error
-    permission_denied secret_unavailable throttle_unavailable throttled unsupported_media_type
-"""
-_CODES_OF_FIELDS = """
-    blank does_not_exist invalid invalid_choice max_length max_string_length max_value min_value
-    null null_characters_not_allowed required surrogate_characters_not_allowed unknown_field
-"""
-#: Of the page for test tokens.
-_CODES_OF_USERS = "ambiguous more_rights"
-CODES = frozenset(f"{_CODES_OF_REQUESTS} {_CODES_OF_FIELDS} {_CODES_OF_USERS}".split())
 
 #: Seconds. Signing takes microseconds, a request milliseconds.
 SIGNING_BUCKETS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1, 1)
@@ -100,7 +84,7 @@ def refused(products: Iterable[str], code: str) -> None:
     if _instruments is None:
         return
     for product in {each if each in registered() else OTHER for each in products} or {OTHER}:
-        labels = {"twilio_tokens.product": product, "error.type": _known(code)}
+        labels = {"twilio_tokens.product": product, "error.type": known(code)}
         _instruments.refused.add(1, labels)
 
 
@@ -112,7 +96,7 @@ def signed(seconds: float) -> None:
 def answered(seconds: float, code: str | None) -> None:
     """``code`` is that of an error."""
     if _instruments is not None:
-        _instruments.requests.record(seconds, {"error.type": _known(code)} if code else None)
+        _instruments.requests.record(seconds, {"error.type": known(code)} if code else None)
 
 
 def checked(kind: str | None, verdict: str) -> None:
@@ -120,7 +104,3 @@ def checked(kind: str | None, verdict: str) -> None:
     if _instruments is not None:
         labels = {"twilio_tokens.kind": kind or OTHER, "twilio_tokens.verdict": verdict}
         _instruments.checks.add(1, labels)
-
-
-def _known(code: str) -> str:
-    return code if code in CODES else OTHER

@@ -39,6 +39,7 @@ TESTS = {
     "checks/settings": CHECKS,
     "checks/views": CHECKS,
     "checks/web": CHECKS,
+    "codes": "codes",
     "conf": "conf",
     "credentials": CORE,
     "crypto": "crypto checks_encryption_keys",
