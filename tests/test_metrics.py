@@ -225,19 +225,47 @@ def test_labels_hold_neither_identities_nor_rooms_nor_secrets(
         assert hidden not in told.to_json()
 
 
-def test_without_opentelemetry_nothing_is_measured_and_nothing_fails(
-    monkeypatch: pytest.MonkeyPatch, api_key: APIKey, reader: InMemoryMetricReader, grown: Read
-) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+def imported_anew() -> Any:
+    """The module as another process would have it."""
     assert metrics.__file__
-    spec = importlib.util.spec_from_file_location("twilio_tokens._without", metrics.__file__)
+    spec = importlib.util.spec_from_file_location("twilio_tokens._metrics", metrics.__file__)
     assert spec is not None
     assert spec.loader is not None
-    without: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(without)
-    without.issued(["video"], api_key)
-    without.refused(["video"], "throttled")
-    without.signed(1)
-    without.answered(1, "throttled")
-    without.checked("APIKey", "verified")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def measure_all(module: Any, key: APIKey) -> None:
+    module.issued(["video"], key)
+    module.refused(["video"], "throttled")
+    module.signed(1)
+    module.answered(1, "throttled")
+    module.checked("APIKey", "verified")
+
+
+def test_without_opentelemetry_nothing_is_measured_and_nothing_fails(
+    monkeypatch: pytest.MonkeyPatch, api_key: APIKey, grown: Read
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    measure_all(imported_anew(), api_key)
+    assert [grown(name) for name in NAMES] == [{}] * 5
+
+
+class OldMeter(otel.NoOpMeter):
+    """As it was before 1.30."""
+
+    def create_histogram(self, name: str, unit: str = "", description: str = "") -> otel.Histogram:
+        return super().create_histogram(name, unit, description)
+
+
+def test_an_opentelemetry_that_is_too_old_is_told_and_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+    api_key: APIKey,
+    grown: Read,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(otel, "get_meter", OldMeter)
+    measure_all(imported_anew(), api_key)
+    assert caplog.messages == ["Nothing is measured: opentelemetry-api should be 1.30 or newer."]
     assert [grown(name) for name in NAMES] == [{}] * 5

@@ -5,6 +5,7 @@ Without the package, or without an SDK that collects, all this does nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ try:
     _meter: otel.Meter | None = otel.get_meter("twilio_tokens")
 except ImportError:
     _meter = None
+
+logger = logging.getLogger(__name__)
 
 #: Seconds. Signing takes microseconds, a request milliseconds.
 SIGNING_BUCKETS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1, 1)
@@ -67,7 +70,17 @@ class _Instruments:
         )
 
 
-_instruments = None if _meter is None else _Instruments(_meter)
+def _instruments_of(meter: otel.Meter | None) -> _Instruments | None:
+    if meter is None:
+        return None
+    try:
+        return _Instruments(meter)
+    except TypeError:  # older ones let nobody choose the buckets of a histogram
+        logger.warning("Nothing is measured: opentelemetry-api should be 1.30 or newer.")
+        return None
+
+
+_instruments = _instruments_of(_meter)
 
 
 def issued(products: Iterable[str], key: APIKey) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from math import ceil
 from typing import Any
 
@@ -19,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.product_fields import form_field
 from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import (
@@ -30,10 +29,9 @@ from twilio_tokens.exceptions import (
     TwilioTokensError,
     Unavailable,
 )
-from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
+from twilio_tokens.grants import Grant, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
-from twilio_tokens.models import Resource
 from twilio_tokens.throttles import TokenRateThrottle
 
 #: Seconds. A token that acts as another user cannot be taken back, so it ends soon.
@@ -115,7 +113,7 @@ class TestTokenForm(forms.Form):
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
             for each in fields_of(grant):
-                self.fields[f"{product}-{each.name}"] = _form_field(grant, each)
+                self.fields[f"{product}-{each.name}"] = form_field(grant, each)
 
     def sections(self) -> list[Section]:
         whom = Section(gettext("For whom, and how long"), [self["username"], self["ttl"]])
@@ -261,49 +259,3 @@ def username_of(user: AbstractBaseUser) -> str:
 
 def _no_token(error: Unavailable) -> str:
     return gettext("No token was issued: %(reason)s") % {"reason": error.reason}
-
-
-def _form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
-    kind = declared.kind
-    options: dict[str, Any] = {
-        "label": declared.label,
-        "help_text": declared.help_text,
-        "required": False,
-    }
-    if kind == FieldKind.NAME:
-        return forms.ChoiceField(choices=partial(_names, grant.resources[declared.name]), **options)
-    if kind == FieldKind.CHOICE:
-        choices = [("", "---------"), *((choice, choice) for choice in declared.choices)]
-        return forms.ChoiceField(choices=choices, **options)
-    if kind == FieldKind.BOOLEAN:
-        yes_or_no: list[Any] = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
-        return forms.TypedChoiceField(
-            choices=yes_or_no, coerce=lambda value: value == "yes", empty_value=None, **options
-        )
-    if kind == FieldKind.INTEGER:
-        return forms.IntegerField(**options)
-    if kind == FieldKind.TEXT:
-        text = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
-        return forms.CharField(strip=False, widget=text, **options)
-    return ObjectField(
-        widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField", "spellcheck": "false"}),
-        **options,
-    )
-
-
-class ObjectField(forms.CharField):
-    """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
-
-    def to_python(self, value: object) -> object:  # type: ignore[override]
-        text = super().to_python(value)
-        if not text:
-            return None
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            raise ValidationError(_("Value must be valid JSON."), code="invalid") from None
-
-
-def _names(model: type[Resource]) -> list[tuple[str, str]]:
-    names = model._default_manager.order_by("name").values_list("name", flat=True)
-    return [("", "---------"), *((name, visible(name)) for name in names)]

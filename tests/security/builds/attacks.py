@@ -42,7 +42,7 @@ BUILDS = [
     ),
     Build(
         proof=f"{API}::test_no_number_breaks_a_request_a_page_or_the_decoder",
-        file="admin/token_forms.py",
+        file="admin/product_fields.py",
         old="        except (ValueError, RecursionError):\n",
         new="        except (json.JSONDecodeError, RecursionError):\n",
     ),
