@@ -210,7 +210,13 @@ def test_the_histograms_tell_microseconds_of_signing_from_milliseconds(
         name: points(reader)[f"twilio_tokens.{name}.duration"].data.data_points[0].explicit_bounds
         for name in ("signing", "request")
     }
-    assert bounds == {"signing": metrics.SIGNING_BUCKETS, "request": metrics.REQUEST_BUCKETS}
+    micro, milli = 1e-6, 1e-3
+    assert bounds["signing"] == pytest.approx(
+        [each * micro for each in (10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4, 1e5, 1e6)]
+    )
+    assert bounds["request"] == pytest.approx(
+        [each * milli for each in (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4)]
+    )
 
 
 def test_labels_hold_neither_identities_nor_rooms_nor_secrets(
