@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -43,6 +43,7 @@ from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.models import APIKey, IssuedToken
+from twilio_tokens.outcomes import Asking
 
 
 @admin.register(IssuedToken)
@@ -218,21 +219,30 @@ class IssuedTokenAdmin(PrivateHistory):
 
     def test_view(self, request: HttpRequest) -> TemplateResponse:
         """Issues a token, as its user would get it, for a member of staff who tries it."""
+        if request.method != "POST":
+            return self._test_page(request, self._test_form(request, None))
+        with Asking(request.user) as asking:
+            form = self._test_form(request, request.POST)
+            note = partial(self._note_test_token, request)
+            if not (form.is_valid() and form.issue(note)):
+                asking.products = form.products()
+                asking.refused(form.code)
+        return self._test_page(request, form)
+
+    def _test_form(self, request: HttpRequest, data: QueryDict | None) -> TestTokenForm:
         if not self.has_issue_test_token_permission(request):
             raise PermissionDenied
         assert request.user.is_authenticated
-        data = request.POST if request.method == "POST" else None
-        form = TestTokenForm(data, issued_by=request.user)
+        return TestTokenForm(data, issued_by=request.user)
+
+    def _test_page(self, request: HttpRequest, form: TestTokenForm) -> TemplateResponse:
         context = {"title": _("Issue a test token"), "submit": _("Issue the token"), "form": form}
-        note = partial(self._note_test_token, request)
-        if form.is_valid() and form.issue(note):
-            assert form.issued is not None
-            seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
+        if form.issued is not None:
             context |= {
                 "issued": form.issued,
                 "identity": visible(form.issued.identity),
                 "notes": sdk_notes(form.issued),
-                "seconds": int(seconds),
+                "seconds": form.issued.expires_in,
                 **self._decoded(request, decode(form.issued.token)),
             }
         return page_response(self, request, "issuedtoken/test_token", context)
