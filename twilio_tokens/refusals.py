@@ -70,7 +70,9 @@ class Refusals:
             HourlyCount.objects.add(*key, counts[key])
             del counts[key]
         # Django has closed the connections of the request already, where they are not kept.
-        connections[router.db_for_write(HourlyCount)].close_if_unusable_or_obsolete()
+        connection = connections[router.db_for_write(HourlyCount)]
+        if not connection.in_atomic_block:  # as it is in tests
+            connection.close_if_unusable_or_obsolete()
 
 
 refusals = Refusals()
