@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "csp",
+    "django_guid",
     "health_check",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -97,6 +98,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "django_guid.middleware.guid_middleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -160,6 +162,40 @@ if "REDIS_URL" in env:
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
     SESSION_ENGINE = "example_project.sessions"
+
+# Log and metrics: docs/observability.md
+
+DJANGO_GUID = {"GUID_HEADER_NAME": "X-Request-ID", "EXPOSE_HEADER": False}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {
+        "request_id": {
+            "()": "django_guid.log_filters.CorrelationId",
+            "correlation_id_field": "request_id",
+        }
+    },
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(levelname)s %(name)s %(message)s",
+            "timestamp": True,
+        }
+    },
+    "handlers": {
+        "json": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "filters": ["request_id"],
+        }
+    },
+    "loggers": {
+        "twilio_tokens": {"handlers": ["json"], "level": "INFO"},
+        "example_project": {"handlers": ["json"], "level": "INFO"},
+    },
+}
+TWILIO_TOKENS_LOG_IDENTITY = env.bool("TWILIO_TOKENS_LOG_IDENTITY", default=False)
+METRICS_PORT = env.int("METRICS_PORT", default=None)
 
 # Language, time and files
 

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache as django_cache
+from django.core.signals import request_finished
 from django.db import models
 from django.db.models.signals import pre_save
 from rest_framework.test import APIClient
@@ -26,6 +27,7 @@ from twilio_tokens.models import (
     TwiMLApp,
     Workspace,
 )
+from twilio_tokens.refusals import refusals
 
 from . import twilio_server
 from .rows import PREFIXES, new_secret, sid
@@ -67,6 +69,14 @@ def uses_database(test: Any) -> bool:
 def _empty_caches() -> None:
     credential_cache.clear()
     django_cache.clear()
+    refusals.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _refusals_are_not_written() -> None:
+    """They would be after the answer, when the test may be over, and the threads of a server share
+    one connection to a database in memory. ``test_refusals.py`` has them written."""
+    request_finished.disconnect(refusals.write_if_due)
 
 
 @pytest.fixture(autouse=True)

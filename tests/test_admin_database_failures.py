@@ -40,6 +40,7 @@ def failing(error: Error) -> Callable[..., Any]:
         url(IssuedToken, "changelist"),
         url(IssuedToken, "test"),
         url(IssuedToken, "decode"),
+        url(IssuedToken, "dashboard"),
     ],
 )
 def test_each_page_says_so_and_the_reason_is_in_the_log(

@@ -112,7 +112,7 @@ def visit(client: Client, site: str, rows: dict[Any, Any], models: Any) -> dict[
         addresses += {
             Account: [f"{row}import/"],
             APIKey: [f"{row}replace/"],
-            IssuedToken: [f"{of_model}test/", f"{of_model}decode/"],
+            IssuedToken: [f"{of_model}{page}/" for page in ("test", "decode", "dashboard")],
         }.get(model, [])
     pages = {}
     for address in addresses:
@@ -255,7 +255,7 @@ def test_a_plain_admin_class_shows_none_of_our_pages(
     for address in (root, f"{root}{rows[model].pk}/change/"):
         page = admin_client.get(address)
         assert page.status_code == 200
-        for name in ("test", "decode", "import", "replace"):
+        for name in ("test", "decode", "dashboard", "import", "replace"):
             assert f"/{name}/" not in page.content.decode()
 
 

@@ -93,6 +93,7 @@ BAD = [
     ("HTTP_CLIENT", "client", "E003", Error, "HTTP_CLIENT should be", "its dotted path"),
     ("ROOM_REQUIRED", "False", "E004", Error, "ROOM_REQUIRED should be True or", "README"),
     ("AUDIT", 1, "E004", Error, "AUDIT should be True or False", "README"),
+    ("LOG_IDENTITY", 1, "E004", Error, "LOG_IDENTITY should be True or False", "README"),
     ("THROTTLE_RATE", "often", "E004", Error, "THROTTLE_RATE should be None", "README"),
     ("CREDENTIAL_CACHE_SECONDS", -1, "E004", Error, "SECONDS should be a number", "README"),
     ("ROOM_POLICIES", True, "W003", Warning, "ROOM_POLICIES is not a setting", "ROOM_POLICY"),

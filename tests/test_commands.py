@@ -169,7 +169,7 @@ from django.core.management import load_command_class
 
 for line in (
     "twilio_import_env", "twilio_token anna --video", "twilio_verify", "twilio_reencrypt",
-    "twilio_purge", "twilio_decode " + sys.argv[1],
+    "twilio_purge", "twilio_rollup", "twilio_decode " + sys.argv[1],
 ):
     name, *arguments = line.split()
     try:
@@ -189,8 +189,8 @@ def test_every_command_asks_for_a_migrated_database() -> None:
         f"[{generate_key()!r}]\n{EACH_COMMAND}",
     }
     done = shell(f'{sys.executable} -c "$SCRIPT" {token}', **variables)
-    assert done.stderr.count("CommandError: The database cannot be used: no such table: ") == 6
-    assert done.stderr.count("run “manage.py migrate” first.") == 6
+    assert done.stderr.count("CommandError: The database cannot be used: no such table: ") == 7
+    assert done.stderr.count("run “manage.py migrate” first.") == 7
     assert "Traceback" not in done.stderr
 
 

@@ -33,6 +33,7 @@ PATH = "twilio_tokens.identity.encoded_username"
         ("params", True),
         ("throttle_rate", "60/min"),
         ("audit", True),
+        ("log_identity", False),
         ("credential_cache_seconds", 15),
         ("http_client", None),
         ("encryption_keys", None),
@@ -65,6 +66,7 @@ def test_names_lists_every_setting_that_is_read() -> None:
         ("ROOM_REQUIRED", "room_required", True),
         ("PARAMS", "params", False),
         ("AUDIT", "audit", False),
+        ("LOG_IDENTITY", "log_identity", True),
         ("THROTTLE_RATE", "throttle_rate", None),
         ("THROTTLE_RATE", "throttle_rate", "5/s"),
         ("THROTTLE_RATE", "throttle_rate", "1000/day"),
@@ -88,6 +90,7 @@ def test_a_setting_is_read_when_it_is_used(
         *(("TTL", "ttls", {"chat": value}) for value in (0, 86_401, 77.5, "77", True, None)),
         *(("ROOM_REQUIRED", "room_required", value) for value in ("False", 0, None)),
         *(("AUDIT", "audit", value) for value in ("True", 1, None)),
+        *(("LOG_IDENTITY", "log_identity", value) for value in ("True", 1, None)),
         *(
             ("THROTTLE_RATE", "throttle_rate", value)
             for value in ("77", "77/fortnight", "77/min ", "/min", 77, ["77/min"])

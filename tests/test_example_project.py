@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from .issued import decoded
@@ -40,12 +47,16 @@ def site(migrated: Path, tmp_path: Path) -> Path:
     return shutil.copytree(migrated, tmp_path / "site", symlinks=True)
 
 
+def environment(**variables: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not TWILIO.search(name)}
+    return inherited | variables
+
+
 def run(site: Path, *command: str, ok: bool = True, **variables: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not TWILIO.search(name)}
     done = subprocess.run(
         [sys.executable, *command],
         cwd=site,
-        env={**environment, **variables},
+        env=environment(**variables),
         capture_output=True,
         text=True,
         check=False,
@@ -195,3 +206,164 @@ def test_without_redis_who_is_signed_in_stays_so_and_gets_no_token(site: Path) -
     nobody = {"REDIS_URL": "redis://127.0.0.1:1/0"}
     settings = {"DJANGO_SETTINGS_MODULE": "example_project.settings"}
     assert run(site, "-c", ASK, session, **settings, **nobody) == "200 throttle_unavailable\n"
+
+
+# What an operator sees
+
+
+@pytest.fixture(scope="module")
+def served(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    site = shutil.copytree(migrated, tmp_path_factory.mktemp("served") / "site", symlinks=True)
+    run(site, "manage.py", "setup_demo")
+    keys = shell(
+        site,
+        "from django.contrib.auth.models import User\n"
+        "from rest_framework.authtoken.models import Token\n"
+        "from twilio_tokens.models import APIKey\n"
+        "client = Client()\n"
+        "client.force_login(User.objects.get(username='staff'))\n"
+        "print(Token.objects.get_or_create(user=User.objects.get(username='demo'))[0].key)\n"
+        "print(client.cookies['sessionid'].value, APIKey.objects.get().pk)\n",
+    ).split()
+    with serving(site, *keys) as served:
+        yield served
+
+
+#: Where each process tells them.
+METRICS = re.compile(r"Metrics: (http://127\.0\.0\.1:\d+/metrics)").findall
+
+
+@dataclass
+class Served:
+    """The example, with two processes."""
+
+    client: httpx.Client
+    session: str
+    key: str
+    log: Path
+
+    def ask(self, **body: object) -> httpx.Response:
+        return self.client.post("/twilio/tokens/video/", json=body)
+
+    def check_the_key(self) -> None:
+        """In the console. Twilio cannot be reached from here."""
+        cookies = {"sessionid": self.session, "csrftoken": "0" * 32}
+        fields = {"action": "check_with_twilio", "_selected_action": self.key}
+        answer = httpx.post(
+            f"{self.client.base_url}/admin/twilio_tokens/apikey/",
+            data=fields,
+            cookies=cookies,
+            headers={"X-CSRFToken": "0" * 32},
+            trust_env=False,
+            timeout=60,
+        )
+        assert answer.status_code == 302
+
+    def scrape(self) -> str:
+        """What both processes tell; the log says where they do."""
+        return "".join(
+            httpx.get(url, trust_env=False).text for url in METRICS(self.log.read_text())
+        )
+
+    def lines(self) -> list[dict[str, object]]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@contextmanager
+def serving(site: Path, token: str, session: str, key: str) -> Iterator[Served]:
+    port, log = free_port(), site / "log"
+    command = ["gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "example_project.wsgi"],
+            cwd=site,
+            env=environment(METRICS_PORT=str(free_port()), HTTPS_PROXY="http://127.0.0.1:9"),
+            stdout=stream,
+            stderr=stream,
+        )
+    headers = {"Authorization": f"Token {token}"}
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False
+    ) as client:
+        served = Served(client, session, key, log)
+        try:
+            wait_until(lambda: len(METRICS(log.read_text())) == 2)
+            yield served
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if is_so():
+            return
+        time.sleep(0.1)
+    raise AssertionError("The site does not start.")
+
+
+def test_its_log_has_a_line_of_json_for_each_token_with_the_id_of_the_request(
+    served: Served,
+) -> None:
+    issued, refused = served.ask(room="A"), served.ask(rooom="A")
+    assert (issued.status_code, refused.status_code) == (201, 400)
+    lines = [line for line in served.lines() if line["name"] == "twilio_tokens.outcomes"][-2:]
+    assert [line["request_id"] for line in lines] == [
+        issued.headers["X-Request-ID"],
+        refused.headers["X-Request-ID"],
+    ]
+    assert [line["message"] for line in lines] == [
+        "Access token issued: video.",
+        "Access token refused: unknown_field.",
+    ]
+    assert lines[0]["jti"] == issued.json()["jti"]
+    assert lines[0]["identity"] == lines[1]["identity"] != "demo"
+    assert issued.json()["token"] not in served.log.read_text()
+
+
+def issued_in(scrape: str) -> float:
+    numbers = re.findall(
+        r'^twilio_tokens_issued_total\{.*twilio_tokens_product="video".*\} (.+)$',
+        scrape,
+        re.MULTILINE,
+    )
+    return sum(map(float, numbers))
+
+
+def test_prometheus_gets_what_the_dashboard_asks_for(served: Served) -> None:
+    before = issued_in(served.scrape())
+    for _ in range(4):
+        served.ask(room="A")
+    served.ask(rooom="A")
+    served.check_the_key()
+    scrape = served.scrape()
+    assert issued_in(scrape) == before + 4
+    assert 'error_type="unknown_field"' in scrape
+    assert 'twilio_tokens_verdict="unreachable"' in scrape
+
+    names = set(re.findall(r"^(twilio_tokens_\w+)\{", scrape, re.MULTILINE))
+    labels = set(re.findall(r'[{,](\w+)="', scrape))
+    dashboard = json.loads((REPOSITORY / "deploy" / "grafana-dashboard.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for query in queries:
+        labels_of = "".join(re.findall(r"\bby \([^)]*\)|\{[^}]*\}", query))
+        without = re.sub(r"\bby \([^)]*\)|\{[^}]*\}", "", query)
+        asked_for = set(re.findall(r"\btwilio_tokens_\w+", without))
+        assert asked_for, query
+        assert asked_for <= names
+        assert set(re.findall(r"\w+(?=!?=|[,)])", labels_of)) <= labels
+
+
+def test_strangers_do_not_reach_its_metrics(served: Served) -> None:
+    assert served.client.get("/metrics").status_code == 404
+    first = httpx.URL(METRICS(served.log.read_text())[0])
+    with socket.socket() as other, pytest.raises(ConnectionRefusedError):
+        other.connect(("127.0.0.2", first.port))

@@ -8,9 +8,10 @@ class TwilioTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, credentials, models  # noqa: F401
+        from . import checks, credentials, models, refusals  # noqa: F401
 
         models.watch_groups()
         credentials.watch_models()
+        refusals.count_refusals()
         if apps.is_installed("drf_spectacular"):  # pragma: no branch - tests/sites has one without
             from . import schema  # noqa: F401

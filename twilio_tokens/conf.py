@@ -37,6 +37,7 @@ NAMES = tuple(
         "PARAMS",
         "THROTTLE_RATE",
         "AUDIT",
+        "LOG_IDENTITY",
         "CREDENTIAL_CACHE_SECONDS",
         "HTTP_CLIENT",
     )
@@ -132,6 +133,10 @@ class Settings:
     @property
     def audit(self) -> bool:
         return self._boolean("AUDIT", True)
+
+    @property
+    def log_identity(self) -> bool:
+        return self._boolean("LOG_IDENTITY", False)
 
     @property
     def throttle_rate(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.db import Error as DatabaseError
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
 from rest_framework import status
@@ -14,6 +15,7 @@ from rest_framework.views import exception_handler
 
 from .exceptions import NotAuthenticated, PermissionDenied, TwilioTokensError, Unavailable
 from .issuing import not_configured
+from .outcomes import UNKNOWN
 from .serializers import MOST_ERRORS, NON_FIELD_ERRORS
 
 
@@ -50,6 +52,14 @@ def error_answer(error: Exception, context: dict[str, object]) -> Response | Non
     answer["code"] = codes[0] if len(set(codes)) == 1 else several
     response.data = answer
     return response
+
+
+def code_of(response: HttpResponseBase) -> str | None:
+    """The code of a refusal. An answer of the site's own may have none."""
+    if response.status_code < status.HTTP_400_BAD_REQUEST:
+        return None
+    data = getattr(response, "data", None)
+    return str(data["code"]) if isinstance(data, dict) and "code" in data else UNKNOWN
 
 
 def _details(answer: object) -> Iterator[drf.ErrorDetail]:

@@ -20,6 +20,7 @@ from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from django.utils.translation import gettext as _
 from twilio.jwt.access_token import AccessTokenGrant
 
+from . import metrics
 from .conf import settings
 from .credentials import Credentials, cache
 from .exceptions import (
@@ -35,6 +36,7 @@ from .exceptions import (
 from .grants import Grant, registered
 from .identity import identity_for
 from .models import Account, APIKey, IssuedToken
+from .outcomes import Asking
 from .signals import access_token_issued
 from .signing import sign
 
@@ -78,6 +80,23 @@ def issue_access_token(
     ``TwilioTokensError``. Inside a transaction that is rolled back afterwards the record is
     lost, and the token should not be handed out.
     """
+    asking = Asking(user, [grant.product for grant in grants or ()])
+    try:
+        issued, key = _issue_or_log(user, grants, ttl, issued_by)
+    except Exception as error:
+        asking.failed(error)
+        raise
+    asking.issued(issued, key)
+    return issued
+
+
+def _issue_or_log(
+    user: AbstractBaseUser | AnonymousUser,
+    grants: Sequence[Grant],
+    ttl: int | None,
+    issued_by: AbstractBaseUser | None,
+) -> tuple[IssuedAccessToken, APIKey]:
+    """The token, and the key that has signed it. Why the site cannot issue is logged."""
     try:
         return _issue(user, grants, ttl, issued_by)
     except DatabaseError as error:
@@ -120,7 +139,7 @@ def _issue(
     grants: Sequence[Grant],
     ttl: int | None,
     issued_by: AbstractBaseUser | None,
-) -> IssuedAccessToken:
+) -> tuple[IssuedAccessToken, APIKey]:
     credentials = Credentials(_signed_in(user))
     if issued_by is not None and not isinstance(issued_by, get_user_model()):
         raise NotConfigured("Who the token is issued by should be a user or None.")
@@ -131,7 +150,7 @@ def _issue(
     if settings.audit or access_token_issued.has_listeners(IssuedToken):
         record = _record(plan, issued, issued_by)
         access_token_issued.send_robust(sender=IssuedToken, record=record)
-    return issued
+    return issued, plan.key
 
 
 def _record(
@@ -247,6 +266,7 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
     if expires_at <= issued_at:
         raise PermissionDenied(_("Your permission has ended."))
     jti = token_hex(16)
+    started = time.perf_counter()
     token = sign(
         plan.key,
         jti=jti,
@@ -256,6 +276,7 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
         identity=plan.identity,
         grants=list(plan.twilio_grants),
     )
+    metrics.signed(time.perf_counter() - started)
     if token is None:
         raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
     return IssuedAccessToken(

@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.cache import BaseCache, caches
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.files import locks
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
@@ -33,11 +34,18 @@ def issues_nothing(handler: _Handler) -> _Handler:
     return handler
 
 
+def asks_for_a_token(request: HttpRequest | Request, view: APIView) -> bool:
+    """Every request does, unless its handler is decorated with ``issues_nothing``: a subclass that
+    issues on GET must not escape."""
+    handler = getattr(view, getattr(view, "action", None) or str(request.method).lower(), None)
+    issues_nothing = request.method == "OPTIONS" or getattr(handler, "issues_nothing", False)
+    return not issues_nothing
+
+
 class TokenRateThrottle(SimpleRateThrottle):
     """One bucket per user for all products.
 
-    Every request counts, unless its handler is decorated with ``issues_nothing``: a subclass
-    that issues on GET must not escape. Requests are counted in windows, each as long as the
+    Every request counts that asks for a token. Requests are counted in windows, each as long as the
     rate's period; the first one begins with the user's first request.
     """
 
@@ -57,10 +65,7 @@ class TokenRateThrottle(SimpleRateThrottle):
         return settings.throttle_rate
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        handler = getattr(view, getattr(view, "action", None) or str(request.method).lower(), None)
-        if request.method == "OPTIONS" or getattr(handler, "issues_nothing", False):
-            return None
-        return self._key(request.user)
+        return self._key(request.user) if asks_for_a_token(request, view) else None
 
     def _key(self, user: object) -> str:
         # A primary key may hold what memcached refuses in a key.

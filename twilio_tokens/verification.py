@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import router
+from django.db.models import Model
 from django.template.defaultfilters import yesno
 from django.utils.translation import gettext as _
 
+from . import metrics
 from .crypto import unseal
 from .exceptions import ListingFailed, NotConfigured
 from .models import Account, APIKey, Outcome, Resource
@@ -49,37 +51,18 @@ class Listed:
 
 def verify_credentials(account_sid: str, key_sid: str, secret: str) -> Finding:
     """Whether the key can sign for the account."""
-    return _verify_key(Requests(account_sid, key_sid, secret, seconds=CHECK_SECONDS))
+    requests = Requests(account_sid, key_sid, secret, seconds=CHECK_SECONDS)
+    return _counted(APIKey, _verify_key(requests))
 
 
 def verify_key(key: APIKey) -> Finding:
     """The same for a stored key. Raises ``SecretUnavailable``."""
-    return _verify_key(_requests_with(key, seconds=CHECK_SECONDS))
+    return _counted(APIKey, _verify_key(_requests_with(key, seconds=CHECK_SECONDS)))
 
 
 def verify_resource(resource: Resource) -> Finding:
     """Whether its account has it. Raises ``NotConfigured`` or ``SecretUnavailable``."""
-    account, collection, kind = resource.account, resource.at_twilio, resource._meta.verbose_name
-    if collection is None:
-        raise NotConfigured(f"Where Twilio could be asked about a {kind} is not known.")
-    requests = _requests_of(account, seconds=CHECK_SECONDS)
-    answer = requests.get(collection.item(account.sid, resource.sid))
-    if answer.says(401, 403):
-        message = _("Twilio refuses the account's API key, so this was not looked up. Check it.")
-        return _refused(answer, "account", message)
-    if answer.says(404):
-        message = _(
-            "Account %(account)s has no %(kind)s with this SID in region US1. Was it deleted, or "
-            "copied from another account or another product?"
-        ) % {"account": account.sid, "kind": kind}
-        return _refused(answer, "sid", message)
-    found = answer.texts
-    if not answer.says(200) or found.get("sid") != resource.sid or not found.get("account_sid"):
-        return _unreachable(answer)
-    if found["account_sid"] != account.sid:
-        message = _("This belongs to another account, %(account_sid)s.") % found
-        return Finding(Outcome.REFUSED, message, field="account")
-    return verify_listed(resource, _listed(type(resource), found))
+    return _counted(type(resource), _verify_resource(resource))
 
 
 def verify_listed(resource: Resource, listed: Listed) -> Finding:
@@ -115,6 +98,35 @@ def list_resources(
 
 
 # What the answers mean
+
+
+def _counted(kind: type[Model], finding: Finding) -> Finding:
+    metrics.checked(kind._meta.object_name, finding.outcome)
+    return finding
+
+
+def _verify_resource(resource: Resource) -> Finding:
+    account, collection, kind = resource.account, resource.at_twilio, resource._meta.verbose_name
+    if collection is None:
+        raise NotConfigured(f"Where Twilio could be asked about a {kind} is not known.")
+    requests = _requests_of(account, seconds=CHECK_SECONDS)
+    answer = requests.get(collection.item(account.sid, resource.sid))
+    if answer.says(401, 403):
+        message = _("Twilio refuses the account's API key, so this was not looked up. Check it.")
+        return _refused(answer, "account", message)
+    if answer.says(404):
+        message = _(
+            "Account %(account)s has no %(kind)s with this SID in region US1. Was it deleted, or "
+            "copied from another account or another product?"
+        ) % {"account": account.sid, "kind": kind}
+        return _refused(answer, "sid", message)
+    found = answer.texts
+    if not answer.says(200) or found.get("sid") != resource.sid or not found.get("account_sid"):
+        return _unreachable(answer)
+    if found["account_sid"] != account.sid:
+        message = _("This belongs to another account, %(account_sid)s.") % found
+        return Finding(Outcome.REFUSED, message, field="account")
+    return verify_listed(resource, _listed(type(resource), found))
 
 
 def _verify_key(requests: Requests) -> Finding:

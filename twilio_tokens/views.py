@@ -10,6 +10,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -29,13 +30,14 @@ from rest_framework.settings import api_settings
 from rest_framework.viewsets import ViewSet
 
 from .conf import settings
-from .error_answers import api_exception, error_answer
+from .error_answers import api_exception, code_of, error_answer
 from .error_reports import hide_tokens
 from .exceptions import InvalidGrant, NotConfigured, TwilioTokensError
 from .grants import registered
 from .identity import identity_for
 from .issuing import issue_access_token
 from .offers import Offer, offers
+from .outcomes import Asking
 from .parsers import TokenRequest, parser_classes
 from .serializers import (
     TokenRequestSerializer,
@@ -44,7 +46,7 @@ from .serializers import (
     request_serializer,
     token_answer,
 )
-from .throttles import TokenRateThrottle, issues_nothing
+from .throttles import TokenRateThrottle, asks_for_a_token, issues_nothing
 
 
 class TokenMetadata(SimpleMetadata):
@@ -116,6 +118,7 @@ class TokenViewSet(ViewSet):
         except RecursionError:
             raise drf.ParseError(_("The request body is nested too deeply.")) from None
         except drf.ValidationError as error:
+            self._asking.products = serializer.products_in(request.data)
             raise self._refusal(error.detail) from None
         except InvalidGrant as error:
             raise self._refusal(serializer.errors_of(error)) from None
@@ -171,6 +174,10 @@ class TokenViewSet(ViewSet):
         return self._offers
 
     @cached_property
+    def _asking(self) -> Asking:
+        return Asking(products=() if self.product is None else (self.product,))
+
+    @cached_property
     def _offers(self) -> dict[str, Offer]:
         products = None if self.product is None else [self.product]
         return offers(self._user, products)
@@ -192,6 +199,15 @@ class TokenViewSet(ViewSet):
         """No error report shows the token, not even of an answer that fails to be rendered.
         And no transaction of the request takes back the record of a token that was issued."""
         return hide_tokens(super().as_view(actions, **initkwargs))
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Tells how it ended, once; what ends in ``issue_access_token`` is told there."""
+        if not asks_for_a_token(request, self):
+            return super().dispatch(request, *args, **kwargs)
+        with self._asking as asking:
+            response = super().dispatch(request, *args, **kwargs)
+            asking.answered(code_of(response))
+        return response
 
     @classproperty
     def parser_classes(cls) -> Sequence[type[BaseParser]]:
@@ -222,6 +238,7 @@ class TokenViewSet(ViewSet):
         except Exception as error:  # whatever the site's classes, or what they ask, raise
             self._answer_without_a_page()
             raise NotConfigured(f"Authentication raised {type(error).__name__}.") from error
+        self._asking.user = request.user
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, DatabaseError):

@@ -180,6 +180,7 @@ def test_every_page_works_under_the_policy(staff: Page) -> None:
         "/admin/twilio_tokens/issuedtoken/",
         "/admin/twilio_tokens/issuedtoken/test/",
         "/admin/twilio_tokens/issuedtoken/decode/",
+        "/admin/twilio_tokens/issuedtoken/dashboard/",
         "/twilio/tokens/",
         "/video/",
         "/chat/",
@@ -231,6 +232,7 @@ def test_the_console_fits_the_screen(staff: Page, api_key: APIKey, settings: Any
                 f"issuedtoken/{record.pk}/change/",
                 "issuedtoken/test/",
                 "issuedtoken/decode/",
+                "issuedtoken/dashboard/",
             ):
                 staff.goto(f"/admin/twilio_tokens/{path}", wait_until="load")
                 if overflow(staff) > 0:

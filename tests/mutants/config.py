@@ -18,6 +18,7 @@ CHECKS = (
     "checks_registered checks checks_encryption_keys checks_fixtures checks_identities "
     "checks_views checks_debug_toolbar"
 )
+COUNTS = "hours counting refusals command_rollup"
 CORE = "issuing credentials exceptions signals offers"
 GRANTS = (
     "identity decoding grants grants_push grants_sync grants_taskrouter grants_video grants_voice "
@@ -39,7 +40,9 @@ TESTS = {
     "checks/settings": CHECKS,
     "checks/views": CHECKS,
     "checks/web": CHECKS,
+    "codes": "codes",
     "conf": "conf",
+    "counting": COUNTS,
     "credentials": CORE,
     "crypto": "crypto checks_encryption_keys",
     "decoding": GRANTS,
@@ -59,6 +62,7 @@ TESTS = {
     "grants/video": GRANTS,
     "grants/voice": GRANTS,
     "health": "health",
+    "hours": COUNTS,
     "identity": f"{GRANTS} security/identities",
     "issuing": CORE,
     "management/commands/twilio_decode": TERMINAL,
@@ -66,17 +70,22 @@ TESTS = {
     "management/commands/twilio_import_env": IMPORT,
     "management/commands/twilio_purge": TERMINAL,
     "management/commands/twilio_reencrypt": TERMINAL,
+    "management/commands/twilio_rollup": COUNTS,
     "management/commands/twilio_token": TERMINAL,
     "management/commands/twilio_verify": TERMINAL,
     "management/terminal": TERMINAL,
     "management/variables": IMPORT,
+    "metrics": "metrics",
     "models/accounts": ROWS,
     "models/checked": ROWS,
+    "models/counts": COUNTS,
     "models/issued_tokens": ROWS,
     "models/resources": ROWS,
     "models/restricted": ROWS,
     "offers": API,
+    "outcomes": "outcomes",
     "parsers": API,
+    "refusals": COUNTS,
     "saving": ROWS,
     "schema": "schema",
     "serializers/answers": API,

@@ -115,7 +115,7 @@ class Console:
         missing, _space, page = page.rpartition(" ")
         row = self.main if page == "import" else self.rows[model]
         pk = row.pk if not missing else uuid4() if model is APIKey else 10**6
-        if page in ("changelist", "add", "test", "decode"):
+        if page in ("changelist", "add", "test", "decode", "dashboard"):
             return url(model, page)
         return f"{url(model, 'changelist')}{pk}/" if page == "redirect" else url(model, page, pk)
 
@@ -143,6 +143,8 @@ class Console:
             return {f"{chosen}-store": "on", f"{chosen}-name": "imported"}
         if page == "test":
             return {"username": "anna", "video": "on"}
+        if page == "dashboard":
+            return {}
         if page == "decode":
             return {"token": self.token}
         if model is IssuedToken:

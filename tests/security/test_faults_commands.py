@@ -98,7 +98,8 @@ def test_a_purge_has_deleted_the_oldest_and_goes_on_where_it_was(
     postgresql.query(
         "INSERT INTO twilio_tokens_issuedtoken"
         " (jti, identity, api_key_id, grants, issued_at, expires_at)"
-        " SELECT 'jti-' || days, 'anna', id, '{}', now(), now() - days * interval '1 day'"
+        " SELECT 'jti-' || days, 'anna', id, '{}', now() - interval '2091 days',"
+        " now() - days * interval '1 day'"
         " FROM generate_series(-9, 2090) AS days,"
         " (SELECT id FROM twilio_tokens_apikey LIMIT 1) AS key"
     )

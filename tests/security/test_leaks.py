@@ -43,7 +43,7 @@ CONSOLE = ("account", "apikey", "chatservice", "twimlapp", "pushcredential", "is
 
 
 def admin_pages(story: Story) -> str:
-    addresses = [reverse("admin:index")]
+    addresses = [reverse("admin:index"), url(IssuedToken, "dashboard")]
     for name in CONSOLE:
         model = apps.get_model("twilio_tokens", name)
         addresses.append(url(model, "changelist"))

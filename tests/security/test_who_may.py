@@ -127,6 +127,7 @@ def shown(console: Console) -> dict[str, tuple[str, str]]:
         "tokens: who has them": (tokens, "anna"),
         "tokens: Issue a test token": (tokens, f'href="{test}"'),
         "tokens: Decode a token": (tokens, f'href="{address(IssuedToken, "decode")}"'),
+        "tokens: Dashboard": (tokens, f'href="{address(IssuedToken, "dashboard")}"'),
         "tokens: export": (tokens, choice("export_csv")),
         "token: link to the key": (
             address(IssuedToken, "change"),
@@ -138,6 +139,11 @@ def shown(console: Console) -> dict[str, tuple[str, str]]:
         ),
         "test token: names of services": (test, choice(service.name)),
         "test token: link to the list": (test, f'href="{tokens}"'),
+        "dashboard: the busiest users": (
+            address(IssuedToken, "dashboard"),
+            f'href="{tokens}?q=anna"',
+        ),
+        "dashboard: link to the key": (address(IssuedToken, "dashboard"), f'href="{of_key}"'),
     }
 
 

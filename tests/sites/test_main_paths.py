@@ -208,7 +208,8 @@ def test_rows_are_found_changed_and_deleted_and_every_link_leads_to_a_page(
 
     found = operator.follow_all_links()
     assert {operator.url(model, "add") for model in TYPED} <= found
-    assert {operator.url(IssuedToken, page) for page in ("test", "decode")} <= found
+    pages = ("test", "decode", "dashboard")
+    assert {operator.url(IssuedToken, page) for page in pages} <= found
     assert operator.url(Account, "import", key.account.pk) in found
     assert {
         operator.url(APIKey, page, key.pk) for page in ("replace", "history", "delete")
@@ -290,6 +291,7 @@ def test_every_command_works(
     token = TOKEN.findall(run("twilio_token", anna.get_username(), "--video"))[0]
     assert decoded(token, secret)["iss"] == sid("SK")
 
+    assert "issued tokens" in run("twilio_rollup")
     run("twilio_purge", "--days=0")
     assert IssuedToken.objects.count() == 2, "None of them has expired."
     run("makemigrations", "twilio_tokens", "--check", "--dry-run")

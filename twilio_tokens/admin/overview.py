@@ -24,6 +24,7 @@ from twilio_tokens.models import (
     Account,
     APIKey,
     Checked,
+    IssuedToken,
     Outcome,
     Region,
     RestrictedResource,
@@ -79,12 +80,28 @@ def overview(user: User, site: str = "admin") -> list[Line]:
     try:
         # PostgreSQL gives up a transaction at the first table that is missing.
         with savepoint(router.db_for_read(Account)):
-            lines = [*_site(), *_accounts(user), *_keys(user), *_failed_checks(user)]
+            lines = [*_site(), *_accounts(user), *_keys(user), *_checks(user)]
             lines += _closed(user)
     except DatabaseError:
         logger.warning("The overview could not be read.", exc_info=True)
         text = _("The database could not be read. If migrations are missing, run “%(command)s”.")
         lines = [Line("failed", text % {"command": "manage.py migrate"})]
+    return _shown(lines, site)
+
+
+def failed_checks(user: User, site: str) -> list[Line]:
+    """The part of it that tells of checks with Twilio."""
+    return _shown(_checks(user), site)
+
+
+def dashboard(user: User, site: str) -> str:
+    """The page's address; empty for who may not see it."""
+    return (
+        Page(_name(IssuedToken, "dashboard")).url(site) if _may(user, "view", IssuedToken) else ""
+    )
+
+
+def _shown(lines: Iterable[Line], site: str) -> list[Line]:
     return [
         replace(each, text=visible(each.text), url=each.page.url(site) if each.page else "")
         for each in lines
@@ -211,7 +228,7 @@ def _keys(user: User) -> Iterator[Line]:
     )
 
 
-def _failed_checks(user: User) -> Iterator[Line]:
+def _checks(user: User) -> Iterator[Line]:
     models: list[type[Checked]] = [APIKey, *resource_kinds()]
     for model in models:
         if _may(user, "view", model):
@@ -230,12 +247,13 @@ def _closed(user: User) -> Iterator[Line]:
             yield from _lines("failed", text, closed)
 
 
-def _lines(level: str, text: str, rows: Iterable[Any]) -> Iterator[Line]:
-    rows = list(rows)
-    for row in rows[:MOST_LINES]:
+def _lines(level: str, text: str, rows: list[Any] | QuerySet[Any]) -> Iterator[Line]:
+    first = list(rows[:MOST_LINES])
+    for row in first:
         values = {"row": f"{row._meta.verbose_name} {row}", "message": row.check_message}
         yield Line(level, text % values, _change(row))
-    yield from _more(level, rows)
+    if len(first) == MOST_LINES:
+        yield from _more(level, rows)
 
 
 def _more(level: str, rows: list[Any] | QuerySet[Any]) -> Iterator[Line]:

@@ -40,6 +40,17 @@ def page_response(
     return TemplateResponse(request, f"admin/twilio_tokens/{template}.html", context)
 
 
+def may_view(site: admin.AdminSite, request: HttpRequest, model: type[Model]) -> bool:
+    """Whether that site has a page of the model, and shows it to who asks."""
+    return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)
+
+
+def change_list(model_admin: admin.ModelAdmin[Any]) -> str:
+    """Its address, on the admin site of ``model_admin``."""
+    name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist"
+    return reverse(name, current_app=model_admin.admin_site.name)
+
+
 def change_page(model_admin: admin.ModelAdmin[Any], row: Model) -> str:
     """The address of the row's page, on the admin site of ``model_admin``."""
     name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_change"

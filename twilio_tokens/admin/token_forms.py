@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from math import ceil
 from typing import Any
 
@@ -19,6 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from twilio_tokens.admin.product_fields import form_field
 from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import (
@@ -30,10 +29,9 @@ from twilio_tokens.exceptions import (
     TwilioTokensError,
     Unavailable,
 )
-from twilio_tokens.grants import FieldKind, Grant, GrantField, fields_of, registered
+from twilio_tokens.grants import Grant, fields_of, registered
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
-from twilio_tokens.models import Resource
 from twilio_tokens.throttles import TokenRateThrottle
 
 #: Seconds. A token that acts as another user cannot be taken back, so it ends soon.
@@ -115,7 +113,7 @@ class TestTokenForm(forms.Form):
                 widget=forms.CheckboxInput(attrs={"data-twilio-product": product}),
             )
             for each in fields_of(grant):
-                self.fields[f"{product}-{each.name}"] = _form_field(grant, each)
+                self.fields[f"{product}-{each.name}"] = form_field(grant, each)
 
     def sections(self) -> list[Section]:
         whom = Section(gettext("For whom, and how long"), [self["username"], self["ttl"]])
@@ -131,7 +129,7 @@ class TestTokenForm(forms.Form):
             if not self.errors:
                 self._take_place(TokenRateThrottle())
         except Unavailable as error:
-            self.add_error(None, _no_token(error))
+            self.add_error(None, ValidationError(_no_token(error), error.code))
         return self.cleaned_data
 
     def _take_place(self, throttle: TokenRateThrottle) -> None:
@@ -155,7 +153,7 @@ class TestTokenForm(forms.Form):
                     note(user, issued)
             self.issued = issued
         except InvalidGrant as error:
-            self.add_error(self._field_of(error), error.message)
+            self.add_error(self._field_of(error), ValidationError(error.message, error.code))
         except (IdentityNotAllowed, NotAuthenticated) as error:
             self.add_error("username", error.message)
         except Unavailable as error:
@@ -166,6 +164,16 @@ class TestTokenForm(forms.Form):
             reason = f"The admin's log was not written: {type(error).__name__}."
             self.add_error(None, _no_token(AuditUnavailable(reason)))
         return self.issued is not None
+
+    @property
+    def code(self) -> str:
+        """Of all errors, or “invalid” for several, as in the API."""
+        codes = {each.code for errors in self.errors.as_data().values() for each in errors}
+        return (codes.pop() if len(codes) == 1 else None) or "invalid"
+
+    def products(self) -> list[str]:
+        """Those that are ticked."""
+        return [product for product in registered() if self.cleaned_data.get(product)]
 
     def clean_username(self) -> AbstractBaseUser:
         users = users_named(self.cleaned_data["username"])
@@ -198,17 +206,16 @@ class TestTokenForm(forms.Form):
         return asked_for
 
     def _grants(self) -> list[Grant]:
-        """Of the products that are ticked. A blank input means the default."""
+        """A blank input means the default."""
         return [
-            grant(
+            registered()[product](
                 **{
                     each.name: value
-                    for each in fields_of(grant)
+                    for each in fields_of(registered()[product])
                     if (value := self.cleaned_data[f"{product}-{each.name}"]) not in ("", None)
                 }
             )
-            for product, grant in registered().items()
-            if self.cleaned_data[product]
+            for product in self.products()
         ]
 
     def _field_of(self, error: InvalidGrant) -> str | None:
@@ -252,49 +259,3 @@ def username_of(user: AbstractBaseUser) -> str:
 
 def _no_token(error: Unavailable) -> str:
     return gettext("No token was issued: %(reason)s") % {"reason": error.reason}
-
-
-def _form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
-    kind = declared.kind
-    options: dict[str, Any] = {
-        "label": declared.label,
-        "help_text": declared.help_text,
-        "required": False,
-    }
-    if kind == FieldKind.NAME:
-        return forms.ChoiceField(choices=partial(_names, grant.resources[declared.name]), **options)
-    if kind == FieldKind.CHOICE:
-        choices = [("", "---------"), *((choice, choice) for choice in declared.choices)]
-        return forms.ChoiceField(choices=choices, **options)
-    if kind == FieldKind.BOOLEAN:
-        yes_or_no: list[Any] = [("", "---------"), ("yes", _("Yes")), ("no", _("No"))]
-        return forms.TypedChoiceField(
-            choices=yes_or_no, coerce=lambda value: value == "yes", empty_value=None, **options
-        )
-    if kind == FieldKind.INTEGER:
-        return forms.IntegerField(**options)
-    if kind == FieldKind.TEXT:
-        text = forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"})
-        return forms.CharField(strip=False, widget=text, **options)
-    return ObjectField(
-        widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField", "spellcheck": "false"}),
-        **options,
-    )
-
-
-class ObjectField(forms.CharField):
-    """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
-
-    def to_python(self, value: object) -> object:  # type: ignore[override]
-        text = super().to_python(value)
-        if not text:
-            return None
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            raise ValidationError(_("Value must be valid JSON."), code="invalid") from None
-
-
-def _names(model: type[Resource]) -> list[tuple[str, str]]:
-    names = model._default_manager.order_by("name").values_list("name", flat=True)
-    return [("", "---------"), *((name, visible(name)) for name in names)]

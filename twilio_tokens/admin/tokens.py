@@ -1,7 +1,8 @@
-"""The audit of issued tokens, with a page to issue one for a test and a page to decode one."""
+"""The audit of issued tokens, and the pages about tokens: a test, the decoder, the dashboard."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -29,9 +30,10 @@ from twilio_tokens.admin.audit_list import (
     UserFilter,
 )
 from twilio_tokens.admin.credential_admin import Fieldsets
+from twilio_tokens.admin.dashboard import dashboard_view
 from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.decoded import moments, pretty, signature
-from twilio_tokens.admin.page import PrivateHistory, change_page, page_response
+from twilio_tokens.admin.page import PrivateHistory, change_page, may_view, page_response
 from twilio_tokens.admin.sdk_notes import sdk_notes
 from twilio_tokens.admin.token_forms import DecodeForm, TestTokenForm, username_of
 from twilio_tokens.characters import visible
@@ -41,6 +43,7 @@ from twilio_tokens.exceptions import InvalidToken
 from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.models import APIKey, IssuedToken
+from twilio_tokens.outcomes import Asking
 
 
 @admin.register(IssuedToken)
@@ -130,11 +133,11 @@ class IssuedTokenAdmin(PrivateHistory):
     def get_fieldsets(self, request: HttpRequest, obj: IssuedToken | None = None) -> Fieldsets:
         """Django makes every related row a link, also one that may not be followed."""
 
-        may_view_users = self._may_view(request, get_user_model())
+        may_view_users = may_view(self.admin_site, request, get_user_model())
         people = (
             ("user_link", "issued_by_link") if may_view_users else ("user_name", "issued_by_name")
         )
-        key = "api_key" if self._may_view(request, APIKey) else "api_key_name"
+        key = "api_key" if may_view(self.admin_site, request, APIKey) else "api_key_name"
         times = ("is_live", "issued_at", "expires_at")
         return [
             (None, {"fields": ("jti", "identity_in_list", *people)}),
@@ -193,16 +196,14 @@ class IssuedTokenAdmin(PrivateHistory):
     def has_issue_test_token_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("twilio_tokens.issue_test_token")
 
-    def _may_view(self, request: HttpRequest, model: type[Model]) -> bool:
-        site = self.admin_site
-        return site.is_registered(model) and site.get_model_admin(model).has_view_permission(
-            request
-        )
-
     # The pages
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"test": self.test_view, "decode": self.decode_view}
+        pages: dict[str, Callable[..., HttpResponse]] = {
+            "test": self.test_view,
+            "decode": self.decode_view,
+            "dashboard": self.dashboard_view,
+        }
         ours = [
             path(
                 f"{name}/",
@@ -218,21 +219,30 @@ class IssuedTokenAdmin(PrivateHistory):
 
     def test_view(self, request: HttpRequest) -> TemplateResponse:
         """Issues a token, as its user would get it, for a member of staff who tries it."""
+        if request.method != "POST":
+            return self._test_page(request, self._test_form(request, None))
+        with Asking(request.user) as asking:
+            form = self._test_form(request, request.POST)
+            note = partial(self._note_test_token, request)
+            if not (form.is_valid() and form.issue(note)):
+                asking.products = form.products()
+                asking.refused(form.code)
+        return self._test_page(request, form)
+
+    def _test_form(self, request: HttpRequest, data: QueryDict | None) -> TestTokenForm:
         if not self.has_issue_test_token_permission(request):
             raise PermissionDenied
         assert request.user.is_authenticated
-        data = request.POST if request.method == "POST" else None
-        form = TestTokenForm(data, issued_by=request.user)
+        return TestTokenForm(data, issued_by=request.user)
+
+    def _test_page(self, request: HttpRequest, form: TestTokenForm) -> TemplateResponse:
         context = {"title": _("Issue a test token"), "submit": _("Issue the token"), "form": form}
-        note = partial(self._note_test_token, request)
-        if form.is_valid() and form.issue(note):
-            assert form.issued is not None
-            seconds = (form.issued.expires_at - form.issued.issued_at).total_seconds()
+        if form.issued is not None:
             context |= {
                 "issued": form.issued,
                 "identity": visible(form.issued.identity),
                 "notes": sdk_notes(form.issued),
-                "seconds": int(seconds),
+                "seconds": form.issued.expires_in,
                 **self._decoded(request, decode(form.issued.token)),
             }
         return page_response(self, request, "issuedtoken/test_token", context)
@@ -256,6 +266,9 @@ class IssuedTokenAdmin(PrivateHistory):
                 form.add_error("token", error.message)
         return page_response(self, request, "issuedtoken/decode_token", context)
 
+    def dashboard_view(self, request: HttpRequest) -> HttpResponse:
+        return dashboard_view(self, request)
+
     def _decoded(self, request: HttpRequest, decoded: DecodedToken) -> dict[str, Any]:
         """What ``decoded.html`` shows."""
         return {
@@ -270,7 +283,7 @@ class IssuedTokenAdmin(PrivateHistory):
         }
 
     def _url(self, request: HttpRequest, row: Model | None) -> str:
-        if row is None or not self._may_view(request, type(row)):
+        if row is None or not may_view(self.admin_site, request, type(row)):
             return ""
         return change_page(self.admin_site.get_model_admin(type(row)), row)
 

@@ -92,6 +92,7 @@ def check_other_settings(**kwargs: Any) -> list[CheckMessage]:
         "See “Settings” in the README.",
         lambda: settings.room_required,
         lambda: settings.audit,
+        lambda: settings.log_identity,
         lambda: settings.throttle_rate,
         lambda: settings.credential_cache_seconds,
     )

@@ -1,7 +1,8 @@
-"""What admins keep: accounts, API keys, services, apps; and the record of issued tokens."""
+"""What admins keep: accounts, API keys, services, apps; the record of issued tokens, and counts."""
 
 from .accounts import NEWEST_FIRST, REGION_REFUSED, Account, APIKey, Region, validate_region
 from .checked import Checked, Outcome
+from .counts import BusiestOfDay, HourlyCount, Kind, RollUp, number_of
 from .issued_tokens import IssuedToken
 from .resources import (
     ChatService,
@@ -22,20 +23,25 @@ __all__ = [
     "REGION_REFUSED",
     "APIKey",
     "Account",
+    "BusiestOfDay",
     "ChatService",
     "Checked",
     "Collection",
+    "HourlyCount",
     "IssuedToken",
+    "Kind",
     "Outcome",
     "PushCredential",
     "Region",
     "Resource",
     "Restricted",
     "RestrictedResource",
+    "RollUp",
     "SIDVariable",
     "SyncService",
     "TwiMLApp",
     "Workspace",
+    "number_of",
     "resource_kinds",
     "validate_region",
     "watch_groups",

@@ -141,6 +141,10 @@ class TokenRequestSerializer(StrictSerializer):
     def to_grants(self, values: Mapping[str, Any]) -> list[Grant]:
         raise NotImplementedError
 
+    def products_in(self, data: object) -> list[str]:
+        """Those asked for by a body that may be refused."""
+        raise NotImplementedError
+
     def errors_of(self, error: InvalidGrant) -> dict[str, Any]:
         """The error of a grant, at the field where it stands in a request."""
         return {error.field or NON_FIELD_ERRORS: [ErrorDetail(error.message, error.code)]}
@@ -174,6 +178,9 @@ class ProductTokenRequestSerializer(TokenRequestSerializer):
     def to_grants(self, values: Mapping[str, Any]) -> list[Grant]:
         return [self.grant(**values)]
 
+    def products_in(self, data: object) -> list[str]:
+        return [self.grant.product]
+
     def offer_menus(self, offers: Mapping[str, Offer]) -> None:
         self.show_menus(offers[self.grant.product])
 
@@ -197,6 +204,12 @@ class AccessTokenRequestSerializer(TokenRequestSerializer):
 
     def to_grants(self, values: Mapping[str, Any]) -> list[Grant]:
         return [registered()[product](**asked_for) for product, asked_for in values.items()]
+
+    def products_in(self, data: object) -> list[str]:
+        if not isinstance(data, Mapping):
+            return []
+        fields = ((name, self.fields[name]) for name in registered())
+        return [name for name, field in fields if field.get_value(data) is not empty]
 
     def errors_of(self, error: InvalidGrant) -> dict[str, Any]:
         errors = super().errors_of(error)

@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 from django.template import RequestContext
 
-from twilio_tokens.admin.overview import overview
+from twilio_tokens.admin.overview import dashboard, overview
 
 register = template.Library()
 
@@ -14,4 +14,5 @@ register = template.Library()
 def twilio_tokens_overview(context: RequestContext) -> dict[str, Any]:
     """For the user and the admin site of the page."""
     request = context.request  # there also without the context processor of that name
-    return {"lines": overview(request.user, request.current_app)}
+    user, site = request.user, request.current_app
+    return {"lines": overview(user, site), "dashboard_url": dashboard(user, site)}

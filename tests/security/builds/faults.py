@@ -65,6 +65,12 @@ BUILDS = [
         new="access_token_issued.send(",
     ),
     Build(
+        proof="tests/test_outcomes.py::test_a_receiver_that_raises_is_logged_and_changes_nothing",
+        file="outcomes.py",
+        old="access_token_refused.send_robust(",
+        new="access_token_refused.send(",
+    ),
+    Build(
         proof=f"{FILES}::{HANGS}[identity-0]",
         file="conf.py",
         old="except Exception as error:  # whatever the site's code raises",

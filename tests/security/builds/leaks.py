@@ -6,6 +6,7 @@ from . import Build
 
 PLACES = "tests/security/test_leaks.py::test_no_secret_no_token_and_no_encryption_key_is_to_be_read"
 SENTRY = "tests/sites/test_sentry.py"
+OUTCOMES = "tests/test_outcomes.py"
 
 BUILDS = [
     # A secret
@@ -104,6 +105,31 @@ BUILDS = [
         file="crypto.py",
         old='        return "• • • hidden • • •"\n',
         new="        return self.text\n",
+    ),
+    # What is told of tokens and refusals
+    Build(
+        proof=f"{OUTCOMES}::test_neither_a_token_nor_a_secret_nor_parameters_are_told",
+        file="outcomes.py",
+        old="                jti=token.jti,\n",
+        new="                jti=vars(token)['token'],\n",
+    ),
+    Build(
+        proof=f"{OUTCOMES}::test_the_hash_cannot_be_told_without_the_secret_key",
+        file="outcomes.py",
+        old="salted_hmac(__name__, identity, algorithm=",
+        new="salted_hmac(__name__, identity, secret='', algorithm=",
+    ),
+    Build(
+        proof=f"{OUTCOMES}::test_a_code_of_the_sites_own_does_not_break_a_line",
+        file="outcomes.py",
+        old="            shown = visible(code)\n",
+        new="            shown = code\n",
+    ),
+    Build(
+        proof=f"{OUTCOMES}::test_what_cannot_be_seen_in_an_identity_is_shown",
+        file="outcomes.py",
+        old="        return visible(identity)\n",
+        new="        return identity\n",
     ),
     # A token
     Build(

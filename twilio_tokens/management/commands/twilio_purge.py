@@ -8,8 +8,10 @@ from django.core.management.base import CommandError
 from django.db import router
 from django.utils import timezone
 
+from twilio_tokens.counting import count_tokens, counted
+from twilio_tokens.hours import day_of
 from twilio_tokens.management.terminal import TerminalCommand
-from twilio_tokens.models import IssuedToken
+from twilio_tokens.models import BusiestOfDay, IssuedToken
 
 #: Records that one statement deletes: none is locked for long, and older versions of SQLite take
 #: 999 parameters.
@@ -29,14 +31,20 @@ class Command(TerminalCommand):
             raise CommandError("--days should be 0 or more.")
         try:
             limit = timezone.now() - timedelta(days=days)
+            last_day = day_of(limit)
         except OverflowError:
             raise CommandError("--days is too large.") from None
+        for _step in count_tokens():  # or what is deleted would never be counted
+            pass
         # Not a replica: it would go on showing what is deleted.
         records = IssuedToken.objects.using(router.db_for_write(IssuedToken))
-        expired = records.filter(expires_at__lt=limit).order_by("expires_at", "pk")
+        expired = counted(records).filter(expires_at__lt=limit).order_by("expires_at", "pk")
         total, deleted, percent = expired.count(), 0, -1
         while batch := list(expired.values_list("pk", flat=True)[:BATCH]):
             deleted += records.filter(pk__in=batch).delete()[0]
             if verbosity and percent != (percent := 100 * deleted // total):
                 self.stderr.write(f"{deleted:,} of {total:,}")
+        # Names are not kept longer than the records that they are from.
+        names = BusiestOfDay.objects.using(router.db_for_write(BusiestOfDay))
+        names.filter(day__lt=last_day).delete()
         self.stdout.write(f"Deleted {deleted:,} audit records.")

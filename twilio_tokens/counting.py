@@ -1,0 +1,160 @@
+"""Counts the issued tokens by hour, and the busiest by day, from their records.
+
+A step counts what it finds of at most a day, and moves ``RollUp.counted_until`` on, in one
+transaction: killed half-way it has counted nothing, and of two that run at once only one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import router, transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.fields.json import KT
+from django.utils import timezone
+
+from .grants import registered
+from .hours import DAY, day_of, hours_between, start_of_day, start_of_hour
+from .models import BusiestOfDay, HourlyCount, IssuedToken, Kind, RollUp, number_of
+
+#: How long after its end an hour is counted: a server's clock may be slow, and the record of a
+#: token may be written in a transaction of the site's own, which takes its time.
+GRACE = timedelta(minutes=10)
+
+#: Users, and rooms, of each day.
+KEPT = 50
+
+#: Characters. No identity is longer, and no room that was asked for here.
+NAME_LENGTH = 256
+
+#: The only row of ``RollUp``.
+_ROW = 1
+
+
+class Window(NamedTuple):
+    """From a moment of a day to a later one, or to the day's end."""
+
+    start: datetime
+    end: datetime
+
+
+def counted_until() -> datetime | None:
+    return _progress().values_list("counted_until", flat=True).first()
+
+
+def counted(records: QuerySet[IssuedToken]) -> QuerySet[IssuedToken]:
+    """Those of days that are over and counted: who was busiest on a day needs all of it."""
+    until = counted_until()
+    if until is None:
+        return records.none()
+    return records.filter(issued_at__lt=start_of_day(day_of(until)))
+
+
+def count_tokens() -> Iterator[tuple[datetime, int]]:
+    """Count all hours that are over. Tells for each step until when it has counted, how many."""
+    closed = start_of_hour(timezone.now() - GRACE)
+    until = counted_until() or _begin()
+    while until is not None and (window := _next_window(until, closed)):
+        count = _step(until, window)
+        if count is not None:
+            yield window.end, count
+        until = counted_until()
+
+
+def _progress() -> QuerySet[RollUp]:
+    return RollUp.objects.using(router.db_for_write(RollUp)).filter(pk=_ROW)
+
+
+def _records() -> QuerySet[IssuedToken]:
+    """Not of a replica: what it does not have yet would never be counted."""
+    return IssuedToken.objects.using(router.db_for_write(IssuedToken)).order_by()
+
+
+def _begin() -> datetime | None:
+    oldest = _oldest(_records())
+    if oldest is None:
+        return None
+    rows = RollUp.objects.using(router.db_for_write(RollUp))
+    row, _created = rows.get_or_create(
+        pk=_ROW, defaults={"counted_until": start_of_day(day_of(oldest))}
+    )
+    return row.counted_until
+
+
+def _oldest(records: QuerySet[IssuedToken]) -> datetime | None:
+    return records.order_by("issued_at").values_list("issued_at", flat=True).first()
+
+
+def _next_window(until: datetime, closed: datetime) -> Window | None:
+    """At most the rest of a day. Days on which no token was issued are left out."""
+    start = until
+    if start == start_of_day(day_of(start)):
+        oldest = _oldest(_records().filter(issued_at__gte=start))
+        if oldest is None:
+            return None
+        start = start_of_day(day_of(oldest))
+    end = min(start_of_day(day_of(start) + DAY), closed)
+    return Window(start, end) if start < end else None
+
+
+def _step(until: datetime, window: Window) -> int | None:
+    """How many were counted; None where another process was faster."""
+    counts, busiest = list(_by_hour(window)), list(_busiest_until(window.end))
+    using = router.db_for_write(RollUp)
+    with transaction.atomic(using=using):
+        # Whoever finds it where it was when the counting began, is the one that moves it.
+        if not _progress().filter(counted_until=until).update(counted_until=window.end):
+            return None
+        # There are none, unless somebody has put the clock of the counting back.
+        hours = HourlyCount.objects.using(using)
+        hours.filter(code="", hour__gte=window.start, hour__lt=window.end).delete()
+        hours.bulk_create(counts)
+        days = BusiestOfDay.objects.using(using)
+        days.filter(day__in={each.day for each in busiest}).delete()
+        days.bulk_create(busiest)
+    return sum(each.count for each in counts if not each.product)
+
+
+def _by_hour(window: Window) -> Iterator[HourlyCount]:
+    hours = hours_between(*window)
+    of_product = {
+        f"product_{number}": (product, Count("pk", filter=Q(grants__has_key=product)))
+        for number, product in enumerate(registered())
+    }
+    rows: Any = (
+        _between(window)
+        .annotate(number=number_of("issued_at", [*hours[1:], window.end]))
+        .values("number")
+        .annotate(total=Count("pk"), **{name: count for name, (_, count) in of_product.items()})
+    )
+    for row in rows:
+        hour = hours[row["number"]]
+        yield HourlyCount(hour=hour, product="", code="", count=row["total"])
+        for name, (product, _count) in of_product.items():
+            if row[name]:
+                yield HourlyCount(hour=hour, product=product, code="", count=row[name])
+
+
+def _between(window: Window) -> QuerySet[IssuedToken]:
+    return _records().filter(issued_at__gte=window.start, issued_at__lt=window.end)
+
+
+def _busiest_until(end: datetime) -> Iterator[BusiestOfDay]:
+    """Of the day that ends then, if one does."""
+    if end != start_of_day(day_of(end)):
+        return
+    day = day_of(end - timedelta(microseconds=1))
+    records = _between(Window(start_of_day(day), end))
+    in_rooms = records.filter(grants__video__room__isnull=False)
+    in_rooms = in_rooms.exclude(grants__video__room=None)  # JSON's null
+    named: dict[str, Any] = {
+        Kind.USER: records.annotate(name=F("identity")),
+        Kind.ROOM: in_rooms.annotate(name=KT("grants__video__room")),
+    }
+    for kind, rows in named.items():
+        most = rows.values_list("name").annotate(total=Count("pk")).order_by("-total", "name")
+        for name, total in most[:KEPT]:
+            if name:
+                yield BusiestOfDay(day=day, kind=kind, name=str(name)[:NAME_LENGTH], count=total)

@@ -1,0 +1,83 @@
+"""Counts the refusals of this process, and adds them to those of the hour.
+
+They are written after a request, at most every ``EVERY`` seconds, so that a flood of refusals is
+no flood of writes. What a process has not written when it ends is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from django.core.signals import request_finished
+from django.db import connections, router
+from django.utils import timezone
+
+from .codes import OTHER, known
+from .grants import registered
+from .hours import start_of_hour
+from .models import HourlyCount
+from .signals import access_token_refused
+
+logger = logging.getLogger(__name__)
+
+#: Seconds.
+EVERY = 10
+
+#: The hour, the product and the code.
+_Key = tuple[datetime, str, str]
+
+
+class Refusals:
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        self._counts: Counter[_Key] = Counter()
+        self._due = 0.0
+
+    def note(self, *, products: Iterable[str], code: str, **kwargs: Any) -> None:
+        """Receives ``access_token_refused``."""
+        hour = start_of_hour(timezone.now())
+        counted = {each if each in registered() else OTHER for each in products}
+        with self._lock:
+            self._counts.update((hour, product, known(code)) for product in ("", *counted))
+
+    def write_if_due(self, **kwargs: Any) -> None:
+        """Receives ``request_finished``."""
+        if not self._counts or time.monotonic() < self._due:
+            return
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            self._due = time.monotonic() + EVERY
+        try:
+            self._write(counts)
+        except Exception as error:  # noqa: BLE001 - every request of the site ends here
+            logger.warning("Refusals are not stored yet: %s", type(error).__name__)
+        finally:
+            with self._lock:
+                self._counts += counts
+
+    def _write(self, counts: Counter[_Key]) -> None:
+        """What is written is no longer among the counts."""
+        for key in sorted(counts):
+            HourlyCount.objects.add(*key, counts[key])
+            del counts[key]
+        # Django has closed the connections of the request already, where they are not kept.
+        connection = connections[router.db_for_write(HourlyCount)]
+        if not connection.in_atomic_block:  # as it is in tests
+            connection.close_if_unusable_or_obsolete()
+
+
+refusals = Refusals()
+
+
+def count_refusals() -> None:
+    access_token_refused.connect(refusals.note)
+    request_finished.connect(refusals.write_if_due)
