@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from twilio_tokens import counting
-from twilio_tokens.counting import count_tokens, counted, counted_until
+from twilio_tokens.counting import count_ahead, count_tokens, counted_until
 from twilio_tokens.models import APIKey, BusiestOfDay, HourlyCount, IssuedToken, RollUp
 
 from .databases import NoReplica, disconnect
@@ -104,7 +104,6 @@ def test_what_is_counted_is_not_counted_again(api_key: APIKey) -> None:
 def test_without_tokens_there_is_nothing_to_count(db: None) -> None:
     assert count() == 0
     assert counted_until() is None
-    assert not counted(IssuedToken.objects.all()).exists()
 
 
 def test_each_step_counts_at_most_a_day_and_leaves_out_those_without_tokens(
@@ -193,12 +192,18 @@ def test_without_time_zones_it_counts_as_well(api_key: APIKey, settings: Any) ->
     assert counts() == {"03-09 08:00": {"": 1, "video": 1}}
 
 
-def test_only_records_of_days_that_are_counted_may_go(api_key: APIKey) -> None:
+def test_what_is_counted_ahead_is_added_to_and_never_counted_twice(api_key: APIKey) -> None:
     issued("03-09 23:00:00")
-    issued("03-10 00:00:00")
-    assert not counted(IssuedToken.objects.all()).exists()
+    issued("03-10 11:20:00", 2)
     count()
-    assert [each.issued_at.day for each in counted(IssuedToken.objects.all())] == [9]
+    count_ahead(IssuedToken.objects.all())
+    assert counts() == {"03-09 23:00": {"": 1, "video": 1}, "03-10 11:00": {"": 2, "video": 2}}
+
+
+def test_before_anything_is_counted_all_is_counted_ahead(api_key: APIKey) -> None:
+    issued("03-10 12:04:00", 2)
+    count_ahead(IssuedToken.objects.all())
+    assert counts() == {"03-10 12:00": {"": 2, "video": 2}}
 
 
 def test_a_step_that_fails_has_counted_nothing_and_is_taken_again(api_key: APIKey) -> None:
@@ -258,16 +263,6 @@ def test_two_processes_count_each_token_once(api_key: APIKey) -> None:
     assert sum(told) == 45
     assert [each[""] for each in counts().values()] == list(range(1, 10))
     assert BusiestOfDay.objects.count() == 9
-
-
-def test_who_puts_the_counting_back_gets_the_same_again(api_key: APIKey) -> None:
-    issued("03-08 10:00:00", 2)
-    issued("03-09 10:00:00")
-    count()
-    before = counts(), list(BusiestOfDay.objects.values_list("day", "name", "count"))
-    RollUp.objects.all().delete()
-    assert count() == 3
-    assert (counts(), list(BusiestOfDay.objects.values_list("day", "name", "count"))) == before
 
 
 def test_refusals_of_the_same_hour_stay(api_key: APIKey) -> None:

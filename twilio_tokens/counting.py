@@ -6,6 +6,7 @@ transaction: killed half-way it has counted nothing, and of two that run at once
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -44,12 +45,15 @@ def counted_until() -> datetime | None:
     return _progress().values_list("counted_until", flat=True).first()
 
 
-def counted(records: QuerySet[IssuedToken]) -> QuerySet[IssuedToken]:
-    """Those of days that are over and counted: who was busiest on a day needs all of it."""
+def count_ahead(records: QuerySet[IssuedToken]) -> None:
+    """Count those of the records that no step has counted, because they are about to be deleted."""
     until = counted_until()
-    if until is None:
-        return records.none()
-    return records.filter(issued_at__lt=start_of_day(day_of(until)))
+    uncounted = records if until is None else records.filter(issued_at__gte=until)
+    counts: Counter[tuple[datetime, str]] = Counter()
+    for issued_at, grants in uncounted.order_by().values_list("issued_at", "grants"):
+        counts.update((start_of_hour(issued_at), product) for product in ("", *grants))
+    for (hour, product), count in counts.items():
+        HourlyCount.objects.add(hour, product, "", count)
 
 
 def count_tokens() -> Iterator[tuple[datetime, int]]:
@@ -107,14 +111,22 @@ def _step(until: datetime, window: Window) -> int | None:
         # Whoever finds it where it was when the counting began, is the one that moves it.
         if not _progress().filter(counted_until=until).update(counted_until=window.end):
             return None
-        # There are none, unless somebody has put the clock of the counting back.
-        hours = HourlyCount.objects.using(using)
-        hours.filter(code="", hour__gte=window.start, hour__lt=window.end).delete()
-        hours.bulk_create(counts)
+        _add(counts, window)
         days = BusiestOfDay.objects.using(using)
         days.filter(day__in={each.day for each in busiest}).delete()
         days.bulk_create(busiest)
     return sum(each.count for each in counts if not each.product)
+
+
+def _add(counts: list[HourlyCount], window: Window) -> None:
+    """To what a purge has counted ahead, where it has."""
+    rows = HourlyCount.objects.using(router.db_for_write(HourlyCount))
+    ahead = rows.filter(code="", hour__gte=window.start, hour__lt=window.end)
+    known = set(ahead.values_list("hour", "product"))
+    rows.bulk_create(each for each in counts if (each.hour, each.product) not in known)
+    for each in counts:
+        if (each.hour, each.product) in known:
+            HourlyCount.objects.add(each.hour, each.product, "", each.count)
 
 
 def _by_hour(window: Window) -> Iterator[HourlyCount]:

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import router
+from django.db import router, transaction
 from django.utils import timezone
 
-from twilio_tokens.counting import count_tokens, counted
+from twilio_tokens.counting import count_ahead, count_tokens
 from twilio_tokens.hours import day_of
 from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.models import BusiestOfDay, IssuedToken
@@ -37,11 +37,14 @@ class Command(TerminalCommand):
         for _step in count_tokens():  # or what is deleted would never be counted
             pass
         # Not a replica: it would go on showing what is deleted.
-        records = IssuedToken.objects.using(router.db_for_write(IssuedToken))
-        expired = counted(records).filter(expires_at__lt=limit).order_by("expires_at", "pk")
+        using = router.db_for_write(IssuedToken)
+        records = IssuedToken.objects.using(using)
+        expired = records.filter(expires_at__lt=limit).order_by("expires_at", "pk")
         total, deleted, percent = expired.count(), 0, -1
         while batch := list(expired.values_list("pk", flat=True)[:BATCH]):
-            deleted += records.filter(pk__in=batch).delete()[0]
+            with transaction.atomic(using=using):
+                count_ahead(records.filter(pk__in=batch))
+                deleted += records.filter(pk__in=batch).delete()[0]
             if verbosity and percent != (percent := 100 * deleted // total):
                 self.stderr.write(f"{deleted:,} of {total:,}")
         # Names are not kept longer than the records that they are from.
