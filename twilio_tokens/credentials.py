@@ -13,9 +13,9 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -24,6 +24,7 @@ from django.contrib.auth.models import Group
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from .conf import answer_of, settings
@@ -34,8 +35,17 @@ from .models import Account, APIKey, Region, Resource, RestrictedResource
 #: Entries; the oldest leaves first.
 CACHE_SIZE = 1_024
 
+#: Seconds that a thread waits while another one reads the same from the database.
+LONGEST_WAIT = 5
+
 _NAME = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 _Value = TypeVar("_Value")
+
+
+class _Thread(threading.local):
+    """What a thread, which has its own connections, knows of its transaction."""
+
+    may_have_changed = False
 
 
 class CredentialCache:
@@ -44,22 +54,52 @@ class CredentialCache:
         self._entries: dict[Hashable, tuple[float, Any]] = {}
         self._generation = 0
         self._cleared_at = -math.inf
+        self._loading = [threading.Lock() for _ in range(64)]
+        self._thread = _Thread()
 
     def get(
         self, key: Hashable, load: Callable[[], _Value | None], *, seconds: float
     ) -> _Value | None:
         """The value if it was loaded less than ``seconds`` ago, or what ``load`` returns.
 
-        None is not remembered.
+        Many threads that need the same at once load it once. None is not remembered.
         """
         if not seconds:
             return load()
+        value = self._remembered(key, seconds)
+        if value is None:
+            with self._turn(key):
+                value = self._remembered(key, seconds)
+                if value is None:
+                    value = self._load(key, load, seconds)
+        return value
+
+    def _remembered(self, key: Hashable, seconds: float) -> Any:  # noqa: ANN401 - of any key
         now = time.monotonic()
-        with self._lock:
-            generation = self._generation
-            loaded_at, value = self._entries.get(key, (None, None))
+        loaded_at, value = self._entries.get(key, (None, None))
         if loaded_at is not None and now - loaded_at < seconds:
             return value
+        return None
+
+    @contextmanager
+    def _turn(self, key: Hashable) -> Iterator[None]:
+        """One thread after the other, of those that load this.
+
+        Nobody waits for ever: the database may let one of them wait for another's transaction.
+        """
+        lock = self._loading[hash(key) % len(self._loading)]
+        is_locked = lock.acquire(timeout=LONGEST_WAIT)
+        try:
+            yield
+        finally:
+            if is_locked:
+                lock.release()
+
+    def _load(
+        self, key: Hashable, load: Callable[[], _Value | None], seconds: float
+    ) -> _Value | None:
+        now = time.monotonic()
+        generation = self._generation
         value = load()
         with self._lock:
             # What was read before another thread's commit must not outlive it. An open
@@ -82,11 +122,16 @@ class CredentialCache:
 
     def clear_on_commit(self, *, using: str | None = None, **kwargs: Any) -> None:
         """A receiver of the signals that tell of changes."""
+        self._thread.may_have_changed = True
         transaction.on_commit(self.clear, using=using)
 
     def is_changed_in_this_transaction(self) -> bool:
-        # Django forgets the callback at a rollback, and with it the change is forgotten here.
-        return any(callback[1] == self.clear for callback in _connection().run_on_commit)
+        # Asking for the connection takes longer than all else that is looked up for a token.
+        if self._thread.may_have_changed:
+            # Django forgets the callback at a rollback, and with it the change is forgotten here.
+            callbacks = _connection().run_on_commit
+            self._thread.may_have_changed = any(each[1] == self.clear for each in callbacks)
+        return self._thread.may_have_changed
 
 
 def _connection() -> BaseDatabaseWrapper:

@@ -5,4 +5,4 @@ The record is unsaved where ``TWILIO_TOKENS_AUDIT`` is off. The token itself is 
 
 from django.dispatch import Signal
 
-access_token_issued = Signal()
+access_token_issued = Signal(use_caching=True)

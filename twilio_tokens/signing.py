@@ -44,9 +44,9 @@ class _AccessToken(AccessToken):  # type: ignore[misc]
         self.jti = jti
         self.issued_at = issued_at
 
-    def _generate_payload(self) -> dict[str, Any]:
-        payload: dict[str, Any] = super()._generate_payload()
-        return {**payload, "jti": self.jti, "iat": self.issued_at}
+    @property
+    def payload(self) -> dict[str, Any]:
+        return {**super().payload, "jti": self.jti, "iat": self.issued_at}
 
     def to_jwt(self, ttl: int | None = None) -> str:
         # HS256 (RFC 7515) by the standard library. PyJWT would first parse the secret as PEM,
