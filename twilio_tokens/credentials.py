@@ -29,7 +29,7 @@ from django.utils.translation import gettext as _
 
 from .conf import answer_of, settings
 from .exceptions import AccountMismatch, DoesNotExist, NotConfigured
-from .grants import Default, Grant
+from .grants import Grant
 from .models import Account, APIKey, Region, Resource, RestrictedResource
 
 #: Entries; the oldest leaves first.
@@ -225,10 +225,9 @@ class Credentials:
         for grant in grants:
             of_grant = resources[grant.product]
             for name, resource in of_grant.items():
-                default = grant.default_for(name)
-                if resource is None and default is not None:
-                    of_grant[name] = self._default_for(grant, name, account, default)
-                elif resource is not None and resource.account_id != account.pk:
+                if resource is None:
+                    of_grant[name] = self._default_for(grant, name, account)
+                elif resource.account_id != account.pk:
                     raise AccountMismatch
         return account, resources
 
@@ -246,22 +245,25 @@ class Credentials:
             )
         return resource
 
-    def _default_for(self, grant: Grant, name: str, account: Account, default: Default) -> Resource:
+    def _default_for(self, grant: Grant, name: str, account: Account) -> Resource | None:
+        default = grant.default_for(name)
+        if default is None:
+            return None
         model = grant.resources[name]
-        kind = model._meta.verbose_name
         resource, is_permitted = self.default(model, account, **default.among)
+        if resource is not None and is_permitted:
+            return resource
+        kind = model._meta.verbose_name
         if resource is None and name == grant.needed:
             raise NotConfigured(f"Account {account.sid} has no default {kind}.")
-        if resource is None or not is_permitted:
-            message = (
-                _("The default %(kind)s is not for you; name another.")
-                if resource
-                else _("There is no default %(kind)s for this.")
-            )
-            raise DoesNotExist(
-                message % {"kind": kind}, field=default.asked_for_by, product=grant.product
-            )
-        return resource
+        message = (
+            _("The default %(kind)s is not for you; name another.")
+            if resource
+            else _("There is no default %(kind)s for this.")
+        )
+        raise DoesNotExist(
+            message % {"kind": kind}, field=default.asked_for_by, product=grant.product
+        )
 
     def find(self, model: type[Resource], name: str) -> Resource | None:
         """The resource of that name, or None where there is none that this user may know of."""

@@ -163,7 +163,7 @@ class Grant(ABC):
             raise self.invalid(
                 name, _("Null characters are not allowed."), "null_characters_not_allowed"
             )
-        if _SURROGATE.search(text):
+        if not text.isascii() and _SURROGATE.search(text):
             raise self.invalid(
                 name, _("Surrogate characters are not allowed."), "surrogate_characters_not_allowed"
             )
