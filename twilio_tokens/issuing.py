@@ -181,9 +181,10 @@ def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
 def _check_grants(grants: Sequence[Grant]) -> None:
     if not grants:
         raise InvalidGrant(_("Ask for at least one product."), code="required")
+    known = registered()
     products = [grant.product for grant in grants]
     for grant in grants:
-        if registered().get(grant.product) is not type(grant):
+        if known.get(grant.product) is not type(grant):
             raise InvalidGrant(_("This product is not registered."), product=grant.product)
         if products.count(grant.product) > 1:
             raise InvalidGrant(
@@ -230,20 +231,23 @@ class _Plan(NamedTuple):
 def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     user = credentials.user
     account, resources = credentials.resolve(grants)
-    ends = [grant.authorize(user, resources[grant.product]) for grant in grants]
+    answers = [grant.authorize(user, resources[grant.product]) for grant in grants]
+    ends = [end for end in answers if end is not None]
     twilio_grants = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({each.key for each in twilio_grants}) < len(twilio_grants):
         raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
-    if any(end is not None and is_naive(end) for end in ends):
+    if any(map(is_naive, ends)):
         raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
-    return _Plan(user, identity, account, key, grants, twilio_grants, [end for end in ends if end])
+    return _Plan(user, identity, account, key, grants, twilio_grants, ends)
 
 
 def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
     issued_at = int(time.time())
-    expires_at = min([issued_at + seconds, *(int(end.timestamp()) for end in plan.ends)])
+    expires_at = issued_at + seconds
+    if plan.ends:
+        expires_at = min(expires_at, *(int(end.timestamp()) for end in plan.ends))
     if expires_at <= issued_at:
         raise PermissionDenied(_("Your permission has ended."))
     jti = token_hex(16)
@@ -251,10 +255,10 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
         plan.key,
         jti=jti,
         issued_at=issued_at,
-        valid_until=expires_at,
+        expires_at=expires_at,
         account_sid=plan.account.sid,
         identity=plan.identity,
-        grants=list(plan.twilio_grants),
+        grants=plan.twilio_grants,
     )
     if token is None:
         raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
