@@ -283,7 +283,8 @@ class Credentials:
         """The account's default among rows alike, and whether this user may use it."""
         entry = self._cached(
             (model, "default", account.pk, *among.values()),
-            lambda: _load(model, account_id=account.pk, is_default=True, **among),
+            # By the marker, of which there is an index, and not by is_default.
+            lambda: _load(model, account_id=account.pk, default_marker=1, **among),
         )
         return (None, False) if entry is None else (entry.resource, self._permits(entry))
 

@@ -158,6 +158,12 @@ class APIKey(Checked):
         verbose_name_plural = _("API keys")
         ordering = ["account", *NEWEST_FIRST]
         permissions = [("verify_credentials", _("Can check credentials with Twilio"))]
+        indexes = [
+            models.Index(
+                fields=["account", "is_active", "created_at", "id"],
+                name="twilio_tokens_apikey_newest",
+            )
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(region=Region.US1),
