@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name='apikey',
-            index=models.Index(fields=['account', 'is_active', 'created_at', 'id'], name='twilio_tokens_apikey_newest'),
+            index=models.Index(fields=['account', 'created_at', 'id'], name='twilio_tokens_apikey_newest'),
         ),
     ]
