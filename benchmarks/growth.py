@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connections, models
@@ -22,7 +21,7 @@ from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, ChatService, IssuedToken, TwiMLApp
 
 from .measurements import Measurement, ratios
-from .rows import add_credentials, add_key, sid
+from .rows import add_credentials, add_key
 
 FEW = 10
 MANY = int(os.environ.get("BENCHMARK_CREDENTIALS", "100000"))
@@ -74,8 +73,13 @@ def make(alias: str, credentials: int, records: int) -> Callable[[], None]:
     add_key(account, 2**64)
     now = datetime.now(timezone.utc)
     IssuedToken.objects.create(
-        jti="0", user=user, identity="user0", api_key=APIKey.objects.first(), grants={},
-        issued_at=now, expires_at=now,
+        jti="0",
+        user=user,
+        identity="user0",
+        api_key=APIKey.objects.first(),
+        grants={},
+        issued_at=now,
+        expires_at=now,
     )
     multiply(IssuedToken, records, jti="'copy-' || n")
     with connections[alias].cursor() as cursor:

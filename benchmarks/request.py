@@ -1,4 +1,4 @@
-"""``POST tokens/…``, beside a REST framework view that answers a constant: its share of the speed."""
+"""``POST tokens/…``, beside a REST framework view that answers a constant."""
 
 from __future__ import annotations
 
@@ -41,8 +41,6 @@ def measure(rounds: int) -> Iterator[Measurement]:
         )
 
 
-def post_in_turn(
-    tokens: list[str], url: str, fields: Mapping[str, object]
-) -> Callable[[], object]:
+def post_in_turn(tokens: list[str], url: str, fields: Mapping[str, object]) -> Callable[[], object]:
     users = cycle(tokens)
     return lambda: post(url, next(users), fields)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from secrets import token_urlsafe
 
 from django.contrib.auth.models import User
-from django.db import connections
 from rest_framework.authtoken.models import Token
 
 from twilio_tokens.models import Account, APIKey, ChatService, TwiMLApp
@@ -37,7 +36,3 @@ def add_users(count: int) -> list[str]:
     users = User.objects.bulk_create(User(username=f"user{number}") for number in range(count))
     tokens = [Token(user=user, key=f"{user.pk:040x}") for user in users]
     return [token.key for token in Token.objects.bulk_create(tokens)]
-
-
-def disconnect() -> None:
-    connections.close_all()

@@ -43,4 +43,6 @@ REST_FRAMEWORK = {
 }
 ROOT_URLCONF = "benchmarks.site"
 TWILIO_TOKENS_ENCRYPTION_KEYS = [os.environ["BENCHMARK_KEY"]]
+# Nothing is read a second time because it is old.
+TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 3_600
 TWILIO_TOKENS_AUDIT = "BENCHMARK_AUDIT" in os.environ

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
+from django.http.response import HttpResponseBase
 from django.urls import include, path
 from rest_framework import serializers
 from rest_framework.permissions import IsAuthenticated
@@ -66,7 +67,9 @@ class ConstantViewSet(ViewSet):
         return Response(CONSTANT, status=201)
 
 
-def constant(serializer_class: type[serializers.Serializer[Any]]) -> Any:
+def constant(
+    serializer_class: type[serializers.Serializer[Any]],
+) -> Callable[..., HttpResponseBase]:
     return ConstantViewSet.as_view({"post": "create"}, serializer_class=serializer_class)
 
 

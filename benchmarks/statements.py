@@ -23,7 +23,9 @@ def measure(rounds: int) -> Iterator[Measurement]:
         statements("/twilio/tokens/video/", token, ONE) - own,
         statements("/twilio/tokens/", token, THREE) - own,
     ]
-    yield Measurement(f"SQL above authentication's own, audit {'on' if limit else 'off'}", counts, limit)
+    yield Measurement(
+        f"SQL above authentication's own, audit {'on' if limit else 'off'}", counts, limit
+    )
 
 
 def statements(url: str, token: str, fields: Mapping[str, object]) -> float:

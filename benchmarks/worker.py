@@ -20,11 +20,15 @@ APP = "twilio_tokens"
 def main(*, has_app: bool) -> None:
     values = {name: value for name, value in vars(site).items() if name.isupper()}
     apps = [each for each in site.INSTALLED_APPS if has_app or each != APP]
-    settings.configure(**{**values, "INSTALLED_APPS": apps, "ROOT_URLCONF": "benchmarks.worker_urls"})
+    settings.configure(
+        **{**values, "INSTALLED_APPS": apps, "ROOT_URLCONF": "benchmarks.worker_urls"}
+    )
     get_wsgi_application()
     from . import worker_urls  # noqa: F401, PLC0415 - needs the settings
 
-    json.dump({"seconds": time.process_time(), "kilobytes": memory(), "rest": has_rest()}, sys.stdout)
+    json.dump(
+        {"seconds": time.process_time(), "kilobytes": memory(), "rest": has_rest()}, sys.stdout
+    )
 
 
 def memory() -> int:
