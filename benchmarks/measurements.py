@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -56,6 +57,7 @@ def ratios(
     They are called in turns, and the median calls of a round are compared: so what disturbs the
     machine disturbs both, or does not count.
     """
+    calls = int(os.environ.get("BENCHMARK_CALLS", calls))
     found = []
     for _ in range(rounds + 1):
         before()
