@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from uuid import UUID
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .conf import settings
 from .exceptions import MISSING, SETTING, EncryptionKeyError, SecretUnavailable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT = "tt1"
 KEY_BYTES = 32
@@ -80,7 +81,7 @@ class _Key:
     def __init__(self, material: bytes) -> None:
         self.id = key_id(material)
         self.is_random = _is_random(material)
-        self.cipher = AESGCM(material)
+        self.cipher = _cipher(material)
 
 
 class KeyRing:
@@ -200,7 +201,15 @@ def reseal(sealed: Sealed, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
     return seal(unseal(sealed, row=row, sid=sid), ring=ring, row=row, sid=sid)
 
 
+def _cipher(material: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(material)
+
+
 def _open(cipher: AESGCM, body: bytes, bound_to: bytes) -> str | None:
+    from cryptography.exceptions import InvalidTag
+
     try:
         return cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound_to).decode()
     except InvalidTag:

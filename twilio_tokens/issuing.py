@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
@@ -18,7 +18,6 @@ from django.db import Error as DatabaseError
 from django.db.models import Model
 from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from django.utils.translation import gettext as _
-from twilio.jwt.access_token import AccessTokenGrant
 
 from .conf import settings
 from .credentials import Credentials, cache
@@ -37,6 +36,9 @@ from .identity import identity_for
 from .models import Account, APIKey, IssuedToken
 from .signals import access_token_issued
 from .signing import sign
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token import AccessTokenGrant
 
 #: Before its expiry a token should be replaced this early, or at half its life if that is
 #: later. Earlier than the warning of every Twilio SDK.

@@ -11,12 +11,13 @@ import json
 import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from typing import Any
-
-from twilio.jwt.access_token import AccessTokenGrant
+from typing import TYPE_CHECKING, Any
 
 from .crypto import unseal
 from .models import APIKey
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token import AccessTokenGrant
 
 logger = logging.getLogger(__name__)
 
