@@ -66,7 +66,7 @@ class CredentialCache:
         """
         if not seconds:
             return load()
-        value = self._remembered(key, seconds)
+        value: _Value | None = self._remembered(key, seconds)
         if value is None:
             with self._turn(key):
                 value = self._remembered(key, seconds)
