@@ -7,6 +7,10 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
+
+#: Calls in a row.
+TURN = 25
 
 
 @dataclass(frozen=True)
@@ -54,23 +58,27 @@ def ratios(
 ) -> list[float]:
     """How many times as dear ours is as theirs, for each round.
 
-    They are called in turns, and the median calls of a round are compared: so what disturbs the
-    machine disturbs both, or does not count.
+    They are called in turns, a few dozen times each, and the median calls of a round are compared:
+    so what disturbs the machine disturbs both, or does not count.
     """
-    calls = int(os.environ.get("BENCHMARK_CALLS", calls))
+    turns = range(int(os.environ.get("BENCHMARK_CALLS", calls)) // TURN + 1)
     found = []
     for _ in range(rounds + 1):
         before()
-        taken = [(seconds(ours, clock), seconds(theirs, clock)) for _ in range(calls)]
-        our_median, their_median = map(statistics.median, zip(*taken, strict=True))
-        found.append(our_median / their_median)
+        taken = [(seconds(ours, clock), seconds(theirs, clock)) for _ in turns]
+        our_calls, their_calls = map(chain.from_iterable, zip(*taken, strict=True))
+        found.append(statistics.median(our_calls) / statistics.median(their_calls))
     return found[1:]  # the first one warms up
 
 
-def seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
-    start = clock()
-    call()
-    return clock() - start
+def seconds(call: Callable[[], object], clock: Callable[[], float]) -> list[float]:
+    """Of each call of a turn."""
+    taken = []
+    for _ in range(TURN):
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    return taken
 
 
 def to_json(measurement: Measurement) -> Mapping[str, object]:
