@@ -75,8 +75,10 @@ def constant(
 
 urlpatterns = [
     path("twilio/", include("twilio_tokens.urls")),
-    path("constant/one/", constant(OneSerializer)),
-    path("constant/three/", constant(ThreeSerializer)),
+    path(
+        "constant/",
+        include([path("three/", constant(ThreeSerializer)), path("one/", constant(OneSerializer))]),
+    ),
 ]
 application = get_wsgi_application()
 
