@@ -10,12 +10,11 @@ is that of the rounds. What a busy machine disturbs most are the constant view a
 
 What is dear, where a row is not reached:
 - Three grants: Chat and Voice each find their service or app, look whether its groups let the user
-  in, and check the identity; Twilio's AccessToken does none of it. What is left is a quarter for
-  that, and as much for decrypting the secret and signing.
+  in, and check the identity, which Twilio's AccessToken does not.
 - The constant view: a token's own work is about a tenth of a request. The rest of REST framework
   and the user's lookup are the same for both.
 - The start: models, serializers, forms and the console are classes that Django builds when they
-  are imported; no single module is more than a tenth of it."""
+  are imported. They are many, and none of their modules takes much more than a tenth."""
 
 
 def line(each: Measurement) -> str:
