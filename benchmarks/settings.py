@@ -21,7 +21,11 @@ def database(suffix: str = "") -> dict[str, Any]:
     """That of DATABASE_URL; what is measured is made in one beside it, named BENCHMARK_DATABASE."""
     made = os.environ.get("BENCHMARK_DATABASE", ":memory:")
     settings: dict[str, Any] = environ.Env().db("DATABASE_URL", default="sqlite://:memory:")
-    return {**settings, "TEST": {"NAME": made + suffix}, "OPTIONS": OPTIONS[settings["ENGINE"]]}
+    return {
+        **settings,
+        "TEST": {"NAME": made + suffix},
+        "OPTIONS": OPTIONS.get(settings["ENGINE"], {}),
+    }
 
 
 DATABASES = {"default": database()}

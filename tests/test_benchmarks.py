@@ -49,8 +49,8 @@ def test_it_writes_a_table_json_and_a_chart_of_the_chosen_rows(tmp_path: Path) -
 
 def test_a_worker_starts_without_what_only_the_console_and_tokens_need() -> None:
     command = [sys.executable, "-m", "benchmarks.worker", "with"]
-    key = {"BENCHMARK_KEY": generate_key()}
-    run = subprocess.run(command, env=os.environ | key, capture_output=True, cwd=ROOT, check=True)
+    own = {"BENCHMARK_KEY": generate_key(), "DATABASE_URL": "sqlite://:memory:"}
+    run = subprocess.run(command, env=os.environ | own, capture_output=True, cwd=ROOT, check=True)
     assert json.loads(run.stdout)["imported"] == []
 
 
