@@ -40,8 +40,8 @@ lint: .venv/.development ## check style, and that imports point down only
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache --no-logo
 
-bench: .venv/.development ## measure what issuing costs, beside a view that answers a constant
-	.venv/bin/python -m benchmarks.token_request
+bench: .venv/.development ## measure what issuing costs, all of it or ROWS='issue start'
+	.venv/bin/python -m benchmarks $(ROWS)
 
 types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy

@@ -82,6 +82,14 @@ def test_a_setting_is_read_when_it_is_used(
     assert getattr(conf.settings, name) == value
 
 
+def test_a_setting_that_was_looked_for_in_vain_is_read_once_it_is_there(settings: Any) -> None:
+    assert conf.settings.room_required is False
+    settings.TWILIO_TOKENS_ROOM_REQUIRED = True
+    assert conf.settings.room_required is True
+    del settings.TWILIO_TOKENS_ROOM_REQUIRED
+    assert conf.settings.room_required is False
+
+
 @pytest.mark.parametrize(
     ("setting", "name", "value"),
     [

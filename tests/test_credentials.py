@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import jwt
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import serializers
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
@@ -30,7 +31,7 @@ from twilio_tokens.credentials import CACHE_SIZE, CredentialCache, Credentials, 
 from twilio_tokens.exceptions import NotConfigured, TwilioTokensError
 from twilio_tokens.grants import Chat, Grant
 from twilio_tokens.issuing import issue_access_token
-from twilio_tokens.models import Account, APIKey, ChatService
+from twilio_tokens.models import NEWEST_FIRST, Account, APIKey, ChatService
 
 committing = pytest.mark.django_db(transaction=True)
 
@@ -495,3 +496,58 @@ def test_many_threads_get_the_values_of_their_own_keys() -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(read, range(5_000)))
+
+
+def test_of_many_threads_that_need_the_same_one_loads_it() -> None:
+    own, source = CredentialCache(), Source()
+    start = threading.Barrier(8)
+
+    def load_slowly() -> object:
+        time.sleep(0.05)  # for as long as the others need to come
+        return source()
+
+    def read(_: int) -> object:
+        start.wait()
+        return own.get("key", load_slowly, seconds=15)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(read, range(8))] == ["value"] * 8
+    assert source.loads == 1
+
+
+def test_who_waits_too_long_for_another_thread_loads_it_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("twilio_tokens.credentials.LONGEST_WAIT", 0.01)
+    own, source = CredentialCache(), Source()
+
+    def load_while_another_one_asks() -> object:
+        return in_another_thread(lambda: own.get("key", source, seconds=15))
+
+    assert own.get("key", load_while_another_one_asks, seconds=15) == "value"
+    assert source.loads == 1
+
+
+def test_a_load_that_fails_lets_the_next_one_try() -> None:
+    own, source = CredentialCache(), Source()
+
+    def fail() -> object:
+        raise OperationalError("gone away")
+
+    with pytest.raises(OperationalError):
+        own.get("key", fail, seconds=15)
+    assert own.get("key", source, seconds=15) == "value"
+
+
+@committing
+@pytest.mark.usefixtures("chat_service", "twiml_app")
+def test_defaults_and_the_newest_key_are_found_by_an_index(api_key: APIKey) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("A planner that counts rows reads these few without an index.")
+    account = api_key.account
+    for rows in (
+        Account.objects.filter(default_marker=1),
+        ChatService.objects.filter(account_id=account.pk, default_marker=1),
+        APIKey.objects.filter(account_id=account.pk, is_active=True).order_by(*NEWEST_FIRST)[:1],
+    ):
+        assert "USING INDEX" in rows.explain()

@@ -35,13 +35,15 @@ PATTERN = rf"^[^{_MISLEADING}]*[^\s{_MISLEADING}][^{_MISLEADING}]*$"
 
 def misleading(text: str) -> str | None:
     """The first character for which a room, an identity or a name is refused."""
+    if text.isascii() and text.isprintable():
+        return None
     found = _REFUSED.search(text)
     return found and found[0]
 
 
 def without_invisible(text: str) -> str:
     """What there is to see of it. A text of nothing else is as good as empty."""
-    return _IGNORED.sub("", text).strip()
+    return (text if text.isascii() else _IGNORED.sub("", text)).strip()
 
 
 def visible(text: str, *, has_lines: bool = False) -> str:

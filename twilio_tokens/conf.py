@@ -16,6 +16,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from .exceptions import PermissionDenied, SettingError, TwilioTokensError
@@ -61,6 +62,14 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 class Settings:
+    def __init__(self) -> None:
+        #: What the site does not set: Django would look for each of these in vain, for every token.
+        self._absent: set[str] = set()
+        setting_changed.connect(self._look_again)
+
+    def _look_again(self, **kwargs: Any) -> None:
+        self._absent = set()
+
     @property
     def encryption_keys(self) -> object:
         """The raw setting: a list, or what the callable returned; ``crypto`` judges it."""
@@ -158,7 +167,14 @@ class Settings:
         return value
 
     def _get(self, name: str, default: object) -> object:
-        return getattr(django_settings, f"TWILIO_TOKENS_{name}", default)
+        absent = self._absent
+        if name in absent:
+            return default
+        try:
+            return getattr(django_settings, f"TWILIO_TOKENS_{name}")
+        except AttributeError:
+            absent.add(name)
+            return default
 
     def _boolean(self, name: str, default: bool) -> bool:
         value = self._get(name, default)

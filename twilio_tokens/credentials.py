@@ -13,9 +13,9 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -24,18 +24,28 @@ from django.contrib.auth.models import Group
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from .conf import answer_of, settings
 from .exceptions import AccountMismatch, DoesNotExist, NotConfigured
-from .grants import Default, Grant
+from .grants import Grant
 from .models import Account, APIKey, Region, Resource, RestrictedResource
 
 #: Entries; the oldest leaves first.
 CACHE_SIZE = 1_024
 
+#: Seconds that a thread waits while another one reads the same from the database.
+LONGEST_WAIT = 5
+
 _NAME = re.compile(r"[-a-zA-Z0-9_]{1,50}")
 _Value = TypeVar("_Value")
+
+
+class _Thread(threading.local):
+    """What a thread, which has its own connections, knows of its transaction."""
+
+    may_have_changed = False
 
 
 class CredentialCache:
@@ -44,22 +54,52 @@ class CredentialCache:
         self._entries: dict[Hashable, tuple[float, Any]] = {}
         self._generation = 0
         self._cleared_at = -math.inf
+        self._loading = [threading.Lock() for _ in range(64)]
+        self._thread = _Thread()
 
     def get(
         self, key: Hashable, load: Callable[[], _Value | None], *, seconds: float
     ) -> _Value | None:
         """The value if it was loaded less than ``seconds`` ago, or what ``load`` returns.
 
-        None is not remembered.
+        Many threads that need the same at once load it once. None is not remembered.
         """
         if not seconds:
             return load()
+        value: _Value | None = self._remembered(key, seconds)
+        if value is None:
+            with self._turn(key):
+                value = self._remembered(key, seconds)
+                if value is None:
+                    value = self._load(key, load, seconds)
+        return value
+
+    def _remembered(self, key: Hashable, seconds: float) -> Any:  # noqa: ANN401 - of any key
         now = time.monotonic()
-        with self._lock:
-            generation = self._generation
-            loaded_at, value = self._entries.get(key, (None, None))
+        loaded_at, value = self._entries.get(key, (None, None))
         if loaded_at is not None and now - loaded_at < seconds:
             return value
+        return None
+
+    @contextmanager
+    def _turn(self, key: Hashable) -> Iterator[None]:
+        """One thread after the other, of those that load this.
+
+        Nobody waits for ever: the database may let one of them wait for another's transaction.
+        """
+        lock = self._loading[hash(key) % len(self._loading)]
+        is_locked = lock.acquire(timeout=LONGEST_WAIT)
+        try:
+            yield
+        finally:
+            if is_locked:
+                lock.release()
+
+    def _load(
+        self, key: Hashable, load: Callable[[], _Value | None], seconds: float
+    ) -> _Value | None:
+        now = time.monotonic()
+        generation = self._generation
         value = load()
         with self._lock:
             # What was read before another thread's commit must not outlive it. An open
@@ -82,11 +122,16 @@ class CredentialCache:
 
     def clear_on_commit(self, *, using: str | None = None, **kwargs: Any) -> None:
         """A receiver of the signals that tell of changes."""
+        self._thread.may_have_changed = True
         transaction.on_commit(self.clear, using=using)
 
     def is_changed_in_this_transaction(self) -> bool:
-        # Django forgets the callback at a rollback, and with it the change is forgotten here.
-        return any(callback[1] == self.clear for callback in _connection().run_on_commit)
+        # Asking for the connection takes longer than all else that is looked up for a token.
+        if self._thread.may_have_changed:
+            # Django forgets the callback at a rollback, and with it the change is forgotten here.
+            callbacks = _connection().run_on_commit
+            self._thread.may_have_changed = any(each[1] == self.clear for each in callbacks)
+        return self._thread.may_have_changed
 
 
 def _connection() -> BaseDatabaseWrapper:
@@ -180,10 +225,9 @@ class Credentials:
         for grant in grants:
             of_grant = resources[grant.product]
             for name, resource in of_grant.items():
-                default = grant.default_for(name)
-                if resource is None and default is not None:
-                    of_grant[name] = self._default_for(grant, name, account, default)
-                elif resource is not None and resource.account_id != account.pk:
+                if resource is None:
+                    of_grant[name] = self._default_for(grant, name, account)
+                elif resource.account_id != account.pk:
                     raise AccountMismatch
         return account, resources
 
@@ -201,22 +245,25 @@ class Credentials:
             )
         return resource
 
-    def _default_for(self, grant: Grant, name: str, account: Account, default: Default) -> Resource:
+    def _default_for(self, grant: Grant, name: str, account: Account) -> Resource | None:
+        default = grant.default_for(name)
+        if default is None:
+            return None
         model = grant.resources[name]
-        kind = model._meta.verbose_name
         resource, is_permitted = self.default(model, account, **default.among)
+        if resource is not None and is_permitted:
+            return resource
+        kind = model._meta.verbose_name
         if resource is None and name == grant.needed:
             raise NotConfigured(f"Account {account.sid} has no default {kind}.")
-        if resource is None or not is_permitted:
-            message = (
-                _("The default %(kind)s is not for you; name another.")
-                if resource
-                else _("There is no default %(kind)s for this.")
-            )
-            raise DoesNotExist(
-                message % {"kind": kind}, field=default.asked_for_by, product=grant.product
-            )
-        return resource
+        message = (
+            _("The default %(kind)s is not for you; name another.")
+            if resource
+            else _("There is no default %(kind)s for this.")
+        )
+        raise DoesNotExist(
+            message % {"kind": kind}, field=default.asked_for_by, product=grant.product
+        )
 
     def find(self, model: type[Resource], name: str) -> Resource | None:
         """The resource of that name, or None where there is none that this user may know of."""
@@ -236,7 +283,8 @@ class Credentials:
         """The account's default among rows alike, and whether this user may use it."""
         entry = self._cached(
             (model, "default", account.pk, *among.values()),
-            lambda: _load(model, account_id=account.pk, is_default=True, **among),
+            # By the marker, of which there is an index, and not by is_default.
+            lambda: _load(model, account_id=account.pk, default_marker=1, **among),
         )
         return (None, False) if entry is None else (entry.resource, self._permits(entry))
 

@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from uuid import UUID
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .conf import settings
 from .exceptions import MISSING, SETTING, EncryptionKeyError, SecretUnavailable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT = "tt1"
 KEY_BYTES = 32
@@ -80,7 +81,7 @@ class _Key:
     def __init__(self, material: bytes) -> None:
         self.id = key_id(material)
         self.is_random = _is_random(material)
-        self.cipher = AESGCM(material)
+        self.cipher = _cipher(material)
 
 
 class KeyRing:
@@ -104,8 +105,15 @@ class KeyRing:
     def __contains__(self, key_id: str | None) -> bool:
         return any(key.id == key_id for key in self._keys)
 
-    def __getitem__(self, key_id: str) -> AESGCM:
-        return next(key.cipher for key in self._keys if key.id == key_id)
+    def get(self, key_id: str) -> AESGCM | None:
+        for key in self._keys:
+            if key.id == key_id:
+                return key.cipher
+        return None
+
+    @property
+    def newest_cipher(self) -> AESGCM:
+        return self._keys[0].cipher
 
 
 def generate_key() -> str:
@@ -135,7 +143,7 @@ def seal(plaintext: str, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
     """
     nonce = os.urandom(NONCE_BYTES)
     bound_to = _associated_data(ring.newest_id, row, sid)
-    body = nonce + ring[ring.newest_id].encrypt(nonce, plaintext.encode(), bound_to)
+    body = nonce + ring.newest_cipher.encrypt(nonce, plaintext.encode(), bound_to)
     encoded = base64.urlsafe_b64encode(body).rstrip(b"=").decode()
     return Sealed(f"{FORMAT}:{ring.newest_id}:{encoded}")
 
@@ -150,12 +158,13 @@ def unseal(sealed: Sealed, *, row: UUID, sid: str) -> str:
     if parts is None:
         raise SecretUnavailable(f"The stored secret of API key {sid} is damaged.")
     key_id, body = parts
-    if key_id not in ring:
+    cipher = ring.get(key_id)
+    if cipher is None:
         raise SecretUnavailable(
             f"The secret of API key {sid} is sealed with encryption key {key_id}, which is not in "
             "TWILIO_TOKENS_ENCRYPTION_KEYS."
         )
-    plaintext = _open(ring[key_id], body, _associated_data(key_id, row, sid))
+    plaintext = _open(cipher, body, _associated_data(key_id, row, sid))
     if plaintext is None:
         raise SecretUnavailable(
             f"The secret of API key {sid} does not open: it was changed, or sealed for another row."
@@ -192,13 +201,22 @@ def reseal(sealed: Sealed, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
     return seal(unseal(sealed, row=row, sid=sid), ring=ring, row=row, sid=sid)
 
 
+def _cipher(material: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(material)
+
+
 def _open(cipher: AESGCM, body: bytes, bound_to: bytes) -> str | None:
+    from cryptography.exceptions import InvalidTag
+
     try:
         return cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], bound_to).decode()
     except InvalidTag:
         return None
 
 
+@lru_cache(maxsize=128)  # the same in every token of a key
 def _associated_data(key_id: str, row: UUID, sid: str) -> bytes:
     # A SID that is none, even that, must not raise here: the caller holds the plaintext.
     sid_bytes = sid.encode("utf-8", "surrogatepass")

@@ -24,7 +24,7 @@ _Row = TypeVar("_Row", bound="WithDefault", covariant=True)
 
 class DefaultQuerySet(models.QuerySet[_Row]):
     def default(self) -> _Row | None:
-        return self.filter(is_default=True).first()
+        return self.filter(default_marker=1).first()  # of which there is an index
 
 
 class WithDefault(SavesChanges):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
@@ -18,7 +18,6 @@ from django.db import Error as DatabaseError
 from django.db.models import Model
 from django.utils.timezone import get_default_timezone, is_naive, make_naive
 from django.utils.translation import gettext as _
-from twilio.jwt.access_token import AccessTokenGrant
 
 from . import metrics
 from .conf import settings
@@ -39,6 +38,9 @@ from .models import Account, APIKey, IssuedToken
 from .outcomes import Asking
 from .signals import access_token_issued
 from .signing import sign
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token import AccessTokenGrant
 
 #: Before its expiry a token should be replaced this early, or at half its life if that is
 #: later. Earlier than the warning of every Twilio SDK.
@@ -200,9 +202,10 @@ def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
 def _check_grants(grants: Sequence[Grant]) -> None:
     if not grants:
         raise InvalidGrant(_("Ask for at least one product."), code="required")
+    known = registered()
     products = [grant.product for grant in grants]
     for grant in grants:
-        if registered().get(grant.product) is not type(grant):
+        if known.get(grant.product) is not type(grant):
             raise InvalidGrant(_("This product is not registered."), product=grant.product)
         if products.count(grant.product) > 1:
             raise InvalidGrant(
@@ -249,20 +252,23 @@ class _Plan(NamedTuple):
 def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     user = credentials.user
     account, resources = credentials.resolve(grants)
-    ends = [grant.authorize(user, resources[grant.product]) for grant in grants]
+    answers = [grant.authorize(user, resources[grant.product]) for grant in grants]
+    ends = [end for end in answers if end is not None]
     twilio_grants = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({each.key for each in twilio_grants}) < len(twilio_grants):
         raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
-    if any(end is not None and is_naive(end) for end in ends):
+    if any(map(is_naive, ends)):
         raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
-    return _Plan(user, identity, account, key, grants, twilio_grants, [end for end in ends if end])
+    return _Plan(user, identity, account, key, grants, twilio_grants, ends)
 
 
 def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
     issued_at = int(time.time())
-    expires_at = min([issued_at + seconds, *(int(end.timestamp()) for end in plan.ends)])
+    expires_at = issued_at + seconds
+    if plan.ends:
+        expires_at = min(expires_at, *(int(end.timestamp()) for end in plan.ends))
     if expires_at <= issued_at:
         raise PermissionDenied(_("Your permission has ended."))
     jti = token_hex(16)
@@ -271,10 +277,10 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
         plan.key,
         jti=jti,
         issued_at=issued_at,
-        valid_until=expires_at,
+        expires_at=expires_at,
         account_sid=plan.account.sid,
         identity=plan.identity,
-        grants=list(plan.twilio_grants),
+        grants=plan.twilio_grants,
     )
     metrics.signed(time.perf_counter() - started)
     if token is None:

@@ -24,6 +24,7 @@ from rest_framework.parsers import (
 )
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request, is_form_media_type
+from rest_framework.utils.json import strict_constant
 
 #: Bytes. A token request is small, and all that it holds is looked at.
 LARGEST_BODY = 65_536
@@ -123,7 +124,7 @@ class CarefulParser(BaseParser):
         context = {**parser_context, "encoding": "utf-8"}  # not the site's DEFAULT_CHARSET
         try:
             self._text_of(body).decode()
-            parsed = self.parser_class().parse(BytesIO(body), media_type, context)
+            parsed = self._parsed(body, media_type, context)
             is_whole = self._is_whole(parsed, body, params)
         except UnicodeDecodeError:
             raise ParseError(_("The request body should be in UTF-8.")) from None
@@ -138,6 +139,11 @@ class CarefulParser(BaseParser):
     def _text_of(self, body: bytes) -> bytes:
         return body
 
+    def _parsed(
+        self, body: bytes, media_type: str | None, context: Mapping[str, Any]
+    ) -> Mapping[Any, Any] | DataAndFiles[Any, Any]:
+        return self.parser_class().parse(BytesIO(body), media_type, context)
+
     def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
         """Whether nothing of the body was left out."""
         return bool(parsed)
@@ -151,19 +157,33 @@ def _is_utf_8(charset: str) -> bool:
 
 
 class TokenJSONParser(CarefulParser):
-    parser_class = JSONParser
+    parser_class: ClassVar[type[JSONParser]] = JSONParser
     media_type = JSONParser.media_type
     renderer_class = JSONRenderer  # of the browsable API's form for raw data
 
+    def _parsed(
+        self, body: bytes, media_type: str | None, context: Mapping[str, Any]
+    ) -> Mapping[Any, Any]:
+        """As REST framework's class does, and in the same words, but for names that come twice."""
+        constant = strict_constant if self.parser_class.strict else None
+        try:
+            parsed: Mapping[Any, Any] = json.loads(
+                body.decode(), parse_constant=constant, object_pairs_hook=_without_doubles
+            )
+        except ValueError as error:
+            raise ParseError(f"JSON parse error - {error}") from None
+        return parsed
+
     def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
-        """Of two values with one name Python keeps the last, which may grant more."""
-        json.loads(body, object_pairs_hook=_refuse_doubles)
         return True
 
 
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
-    if len(dict(pairs)) < len(pairs):
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two values with one name Python keeps the last, which may grant more."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
         raise ParseError(_("The request body has two values with the same name."))
+    return found
 
 
 class TokenFormParser(CarefulParser):

@@ -22,9 +22,6 @@ from urllib.parse import urljoin, urlsplit
 
 from django.db import connections
 from django.utils.translation import gettext as _
-from twilio.http.http_client import TwilioHttpClient
-from twilio.http.response import Response
-from twilio.rest import Client
 
 from .characters import visible
 from .conf import answer_of, settings
@@ -32,6 +29,9 @@ from .exceptions import ListingFailed, SettingError
 
 if TYPE_CHECKING:
     from requests import Response as HTTPResponse
+    from twilio.http.http_client import TwilioHttpClient
+    from twilio.http.response import Response
+    from twilio.rest import Client
 
 #: Seconds, to connect and again for each part of an answer, for an HTTP client without a timeout
 #: of its own.
@@ -192,6 +192,9 @@ class Requests:
 
     @cached_property
     def _client(self) -> Client:
+        # Only here, for a worker that never asks Twilio would start later and be larger by it.
+        from twilio.rest import Client  # noqa: PLC0415
+
         make = settings.http_client
         return Client(
             *self._credentials,
@@ -218,6 +221,8 @@ def _next_page(url: str, page: Answer) -> str | None:
 
 
 def default_http_client() -> TwilioHttpClient:
+    from twilio.http.http_client import TwilioHttpClient  # noqa: PLC0415 - for the same reason
+
     return TwilioHttpClient(request_hooks={"response": _read_body})
 
 

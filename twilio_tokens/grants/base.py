@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token import AccessTokenGrant
 
 from twilio_tokens.conf import settings
 from twilio_tokens.exceptions import InvalidGrant
@@ -43,6 +42,7 @@ from .identity_rule import IdentityRule
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
+    from twilio.jwt.access_token import AccessTokenGrant
 else:
     _StrOrPromise = str  # for get_type_hints(), which reads all annotations of a class
 
@@ -163,7 +163,7 @@ class Grant(ABC):
             raise self.invalid(
                 name, _("Null characters are not allowed."), "null_characters_not_allowed"
             )
-        if _SURROGATE.search(text):
+        if not text.isascii() and _SURROGATE.search(text):
             raise self.invalid(
                 name, _("Surrogate characters are not allowed."), "surrogate_characters_not_allowed"
             )

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token.grants import ChatGrant
 
 from twilio_tokens import sids
 from twilio_tokens.models import ChatService, PushCredential
@@ -19,6 +18,9 @@ from . import push
 from .base import Note, register
 from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token.grants import ChatGrant
 
 #: How long before the expiry the Client tells of it.
 WARNING = timedelta(seconds=180)
@@ -48,6 +50,8 @@ class Chat(push.NotifiesMobileApps):
     sandbox: bool | None = push.sandbox()
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> ChatGrant:
+        from twilio.jwt.access_token.grants import ChatGrant
+
         return ChatGrant(
             service_sid=resources["service"].sid,
             push_credential_sid=push.push_credential_sid(resources),

@@ -43,8 +43,9 @@ class IdentityRule:
                     )
                     % {"product": product, "character": shown(illegal[0])}
                 )
-        wide = re.findall(r"[^\x00-\x7f]", identity) if self.counts_wide else []
-        length = len(identity) + len(wide)
+        length = len(identity)
+        if self.counts_wide and not identity.isascii():
+            length += sum(not char.isascii() for char in identity)
         if length > self.max_length:
             rule = (
                 _("it may have at most %(max)d characters, counting two for each outside ASCII")

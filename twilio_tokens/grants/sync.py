@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token.grants import SyncGrant
 
 from twilio_tokens import sids
 from twilio_tokens.models import SyncService
@@ -18,6 +17,9 @@ from twilio_tokens.models import SyncService
 from .base import Grant, Note, register
 from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token.grants import SyncGrant
 
 
 @register
@@ -39,6 +41,8 @@ class Sync(Grant):
     )
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> SyncGrant:
+        from twilio.jwt.access_token.grants import SyncGrant
+
         return SyncGrant(service_sid=resources["service"].sid)
 
     @classmethod

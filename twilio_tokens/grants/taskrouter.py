@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token.grants import TaskRouterGrant
 
 from twilio_tokens import sids
 from twilio_tokens.conf import answer_of, settings
@@ -19,6 +18,9 @@ from twilio_tokens.models import Workspace
 
 from .base import Grant, Note, register
 from .fields import Example, PayloadField
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token.grants import TaskRouterGrant
 
 ROLES = ("worker", "supervisor")
 
@@ -64,6 +66,8 @@ class TaskRouter(Grant):
         return "TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it."
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> TaskRouterGrant:
+        from twilio.jwt.access_token.grants import TaskRouterGrant
+
         choose = settings.worker
         if choose is None:
             raise NotConfigured(str(self.missing()))

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.timezone import is_aware
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token.grants import VideoGrant
 
 from twilio_tokens.characters import PATTERN, misleading, shown, without_invisible
 from twilio_tokens.conf import answer_of, settings
@@ -20,6 +19,9 @@ from twilio_tokens.exceptions import PermissionDenied, SettingError
 from .base import Grant, Note, register
 from .fields import Example, FieldKind
 from .identity_rule import IdentityRule
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token.grants import VideoGrant
 
 #: Characters. Twilio publishes no number for the length of a room name.
 ROOM_MAX_LENGTH = 128
@@ -82,6 +84,8 @@ class Video(Grant):
         return None
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VideoGrant:
+        from twilio.jwt.access_token.grants import VideoGrant
+
         return VideoGrant(room=self.room)
 
     @classmethod

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext_lazy as _
-from twilio.jwt.access_token.grants import VoiceGrant
 
 from twilio_tokens import sids
 from twilio_tokens.conf import answer_of, settings
@@ -22,6 +21,9 @@ from . import push
 from .base import Note, register
 from .fields import Example, PayloadField
 from .identity_rule import IdentityRule
+
+if TYPE_CHECKING:
+    from twilio.jwt.access_token.grants import VoiceGrant
 
 #: Bytes of JSON in UTF-8, as they stand in the token.
 PARAMS_MAX_BYTES = 1_024
@@ -106,6 +108,8 @@ class Voice(push.NotifiesMobileApps):
         return answer_of("PARAMS", policy, user, app, dict(self.params or {})) is True
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VoiceGrant:
+        from twilio.jwt.access_token.grants import VoiceGrant
+
         app = resources["app"]
         return VoiceGrant(
             incoming_allow=app.allow_incoming if self.incoming is None else self.incoming,

@@ -158,6 +158,11 @@ class APIKey(Checked):
         verbose_name_plural = _("API keys")
         ordering = ["account", *NEWEST_FIRST]
         permissions = [("verify_credentials", _("Can check credentials with Twilio"))]
+        indexes = [
+            # Without is_active, by which only PostgreSQL would search as Django asks for it; the
+            # newest active key is among the newest.
+            models.Index(fields=["account", "created_at", "id"], name="twilio_tokens_apikey_newest")
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(region=Region.US1),

@@ -32,8 +32,8 @@ BUILDS = [
     Build(
         proof="tests/test_issuing.py::test_a_token_is_as_twilio_documents_it",
         file="signing.py",
-        old="super().__init__(nbf=None, ",
-        new="super().__init__(nbf=issued_at, ",
+        old='            "iat": issued_at,\n',
+        new='            "iat": issued_at,\n            "nbf": issued_at,\n',
     ),
     Build(
         proof="tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_ten_thousand_ids",
