@@ -324,9 +324,30 @@ def test_its_log_has_a_line_of_json_for_each_token_with_the_id_of_the_request(
         "Access token issued: video.",
         "Access token refused: unknown_field.",
     ]
+    assert lines[0]["request_id"] != lines[1]["request_id"]
     assert lines[0]["jti"] == issued.json()["jti"]
     assert lines[0]["identity"] == lines[1]["identity"] != "demo"
     assert issued.json()["token"] not in served.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [
+        ("0b3e7a8e-6f2c-4e60-9d8b-7d1f4c1f9a55", True),
+        ("f" * 64, True),
+        ("f" * 65, False),
+        ("short", False),
+        ('12345678", "outcome": "issued', False),
+        ("12345678\\n", False),
+    ],
+)
+def test_the_id_of_a_request_comes_from_its_header_if_it_is_one(
+    sent: str, is_taken: bool, served: Served
+) -> None:
+    answer = served.client.post("/twilio/tokens/", headers={"X-Request-ID": sent})
+    answered = answer.headers["X-Request-ID"]
+    assert (answered == sent) is is_taken
+    assert served.lines()[-1]["request_id"] == answered
 
 
 def issued_in(scrape: str) -> float:

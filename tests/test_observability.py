@@ -99,3 +99,10 @@ def test_the_logging_of_the_page_is_that_of_the_example() -> None:
     example = logging_in((DOCS.parent / "example_project" / "settings.py").read_text())
     del example["loggers"]["example_project"]
     assert [logging_in(block) for block in blocks] == [example]
+
+
+def test_the_filter_of_the_page_is_that_of_the_example() -> None:
+    blocks = re.findall(r"```python\n(class .*?)```", PAGE, re.DOTALL)
+    example = (DOCS.parent / "example_project" / "request_ids.py").read_text()
+    assert len(blocks) == 1
+    assert blocks[0] in example

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.management import CommandError, call_command
@@ -99,7 +99,7 @@ def by_python(user: User) -> None:
 
 
 def by_async_code(user: User) -> None:
-    asyncio.run(aissue_access_token(user=user, grants=[Video()]))
+    async_to_sync(aissue_access_token)(user=user, grants=[Video()])
 
 
 def by_the_api(user: User) -> None:
