@@ -8,8 +8,9 @@ class TwilioTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, credentials, models, refusals  # noqa: F401
+        from . import checks, conf, credentials, models, refusals  # noqa: F401
 
+        conf.set_defaults()
         models.watch_groups()
         credentials.watch_models()
         refusals.count_refusals()

@@ -16,7 +16,6 @@ from typing import Any, TypeGuard, TypeVar
 
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from .exceptions import PermissionDenied, SettingError, TwilioTokensError
@@ -24,25 +23,24 @@ from .exceptions import PermissionDenied, SettingError, TwilioTokensError
 #: Seconds. Twilio refuses tokens that live longer (https://www.twilio.com/docs/api/errors/20157).
 LONGEST_TTL = 86_400
 
-NAMES = tuple(
-    f"TWILIO_TOKENS_{name}"
-    for name in (
-        "ENCRYPTION_KEYS",
-        "IDENTITY",
-        "WORKER",
-        "ACCOUNT",
-        "TTL",
-        "MAX_TTL",
-        "ROOM_REQUIRED",
-        "ROOM_POLICY",
-        "PARAMS",
-        "THROTTLE_RATE",
-        "AUDIT",
-        "LOG_IDENTITY",
-        "CREDENTIAL_CACHE_SECONDS",
-        "HTTP_CLIENT",
-    )
-)
+#: What each is on a site that does not set it.
+DEFAULTS: dict[str, object] = {
+    "ENCRYPTION_KEYS": None,
+    "IDENTITY": "twilio_tokens.identity.username",
+    "WORKER": None,
+    "ACCOUNT": None,
+    "TTL": {},
+    "MAX_TTL": LONGEST_TTL,
+    "ROOM_REQUIRED": False,
+    "ROOM_POLICY": None,
+    "PARAMS": True,
+    "THROTTLE_RATE": "60/min",
+    "AUDIT": True,
+    "LOG_IDENTITY": False,
+    "CREDENTIAL_CACHE_SECONDS": 15,
+    "HTTP_CLIENT": None,
+}
+NAMES = tuple(f"TWILIO_TOKENS_{name}" for name in DEFAULTS)
 
 _Answer = TypeVar("_Answer")
 
@@ -62,25 +60,17 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 class Settings:
-    def __init__(self) -> None:
-        #: What the site does not set: Django would look for each of these in vain, for every token.
-        self._absent: set[str] = set()
-        setting_changed.connect(self._look_again)
-
-    def _look_again(self, **kwargs: Any) -> None:
-        self._absent = set()
-
     @property
     def encryption_keys(self) -> object:
         """The raw setting: a list, or what the callable returned; ``crypto`` judges it."""
-        value = self._get("ENCRYPTION_KEYS", None)
+        value = self.given("ENCRYPTION_KEYS")
         if isinstance(value, str) and "." in value:
             value = self._callable("ENCRYPTION_KEYS")
         return value() if callable(value) else value
 
     @property
     def identity(self) -> Callable[[Any], str]:
-        function = self._callable("IDENTITY", "twilio_tokens.identity.username")
+        function = self._callable("IDENTITY")
         if function is None:
             raise SettingError("TWILIO_TOKENS_IDENTITY should be a callable, not None.")
         return function
@@ -99,7 +89,7 @@ class Settings:
 
     @property
     def params(self) -> bool | Callable[[Any, Any, dict[str, str]], bool]:
-        value = self._get("PARAMS", True)
+        value = self.given("PARAMS")
         if isinstance(value, bool):
             return value
         function = self._callable("PARAMS")
@@ -114,7 +104,7 @@ class Settings:
     @property
     def ttls(self) -> dict[str, int]:
         """Product to default lifetime in seconds, where the site has set one."""
-        value = self._get("TTL", {})
+        value = self.given("TTL")
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise SettingError("TWILIO_TOKENS_TTL should be a dictionary of product to seconds.")
         for product, seconds in value.items():
@@ -127,7 +117,7 @@ class Settings:
 
     @property
     def max_ttl(self) -> int:
-        value = self._get("MAX_TTL", LONGEST_TTL)
+        value = self.given("MAX_TTL")
         if not _is_seconds(value, 1, LONGEST_TTL):
             raise SettingError(
                 "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds "
@@ -137,19 +127,19 @@ class Settings:
 
     @property
     def room_required(self) -> bool:
-        return self._boolean("ROOM_REQUIRED", False)
+        return self._boolean("ROOM_REQUIRED")
 
     @property
     def audit(self) -> bool:
-        return self._boolean("AUDIT", True)
+        return self._boolean("AUDIT")
 
     @property
     def log_identity(self) -> bool:
-        return self._boolean("LOG_IDENTITY", False)
+        return self._boolean("LOG_IDENTITY")
 
     @property
     def throttle_rate(self) -> str | None:
-        value = self._get("THROTTLE_RATE", "60/min")
+        value = self.given("THROTTLE_RATE")
         if value is not None and not (isinstance(value, str) and _RATE.fullmatch(value)):
             raise SettingError(
                 'TWILIO_TOKENS_THROTTLE_RATE should be None or like "60/min" '
@@ -159,32 +149,25 @@ class Settings:
 
     @property
     def credential_cache_seconds(self) -> int | float:
-        value = self._get("CREDENTIAL_CACHE_SECONDS", 15)
+        value = self.given("CREDENTIAL_CACHE_SECONDS")
         if not _is_number(value) or not 0 <= value <= LONGEST_TTL:
             raise SettingError(
                 "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
             )
         return value
 
-    def _get(self, name: str, default: object) -> object:
-        absent = self._absent
-        if name in absent:
-            return default
-        try:
-            return getattr(django_settings, f"TWILIO_TOKENS_{name}")
-        except AttributeError:
-            absent.add(name)
-            return default
+    def given(self, name: str) -> object:
+        return getattr(django_settings, f"TWILIO_TOKENS_{name}", DEFAULTS[name])
 
-    def _boolean(self, name: str, default: bool) -> bool:
-        value = self._get(name, default)
+    def _boolean(self, name: str) -> bool:
+        value = self.given(name)
         # "False" from an environment variable is a true string: refused, not guessed.
         if not isinstance(value, bool):
             raise SettingError(f"TWILIO_TOKENS_{name} should be True or False.")
         return value
 
-    def _callable(self, name: str, default: str | None = None) -> Callable[..., Any] | None:
-        value = self._get(name, default)
+    def _callable(self, name: str) -> Callable[..., Any] | None:
+        value = self.given(name)
         if isinstance(value, str):
             try:
                 value = _imported(value)
@@ -202,6 +185,15 @@ class Settings:
 
 
 settings = Settings()
+
+
+def set_defaults() -> None:
+    """Django looks for a setting that is not there in vain, again and again, for every token.
+
+    Whether the site has chosen an identity, a check asks; so that one stays as it is.
+    """
+    for name in DEFAULTS.keys() - {"IDENTITY"}:
+        setattr(django_settings, f"TWILIO_TOKENS_{name}", settings.given(name))
 
 
 def unusable_settings() -> Iterator[str]:
