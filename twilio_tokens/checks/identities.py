@@ -20,7 +20,7 @@ PRIMARY_KEY = 'TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.primary_key"'
 @register(Tags.security, deploy=True)
 def check_username_is_chosen(**kwargs: Any) -> list[CheckMessage]:
     """Once the setting is written down, the choice is made, and this is silent."""
-    if hasattr(django_settings, "TWILIO_TOKENS_IDENTITY"):
+    if django_settings.is_overridden("TWILIO_TOKENS_IDENTITY"):  # type: ignore[misc]
         return []
     return [
         checks.Info(
