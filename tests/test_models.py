@@ -25,7 +25,7 @@ from twilio_tokens.models import (
     resource_kinds,
 )
 
-from .rows import PREFIXES, new_secret, sid
+from .rows import PREFIXES, add_key, new_secret, sid
 
 RESOURCES = [ChatService, TwiMLApp]
 
@@ -101,6 +101,16 @@ def test_the_sid_of_an_account_is_read_only_after_creation(account: Account) -> 
     with pytest.raises(ValidationError, match="cannot be changed") as caught:
         account.full_clean()
     assert caught.value.message_dict.keys() == {"sid"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_is_added_comes_last_where_the_clock_was_fast_before(api_key: APIKey) -> None:
+    tomorrow = timezone.now() + timedelta(days=1)
+    APIKey.objects.update(created_at=tomorrow)
+    newer = add_key(api_key.account)
+    stored = APIKey.objects.get(pk=newer.pk).created_at
+    assert newer.created_at == stored == tomorrow + timedelta(microseconds=1)
+    assert newer.changed_fields("default") == set()
 
 
 def test_the_newest_active_key_of_the_account_is_found(make: Any, api_key: APIKey) -> None:

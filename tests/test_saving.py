@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models.signals import post_save
 from django.utils import timezone
 
 from tests.site.models import BilledKey, OwnKey
 from twilio_tokens.crypto import generate_key, load_key_ring, unseal
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, PushCredential, TwiMLApp
+from twilio_tokens.saving import savepoint
 
 from .rows import new_secret, sid
 
@@ -23,6 +24,20 @@ committing = pytest.mark.django_db(transaction=True)
 
 def changed_elsewhere(row: models.Model, **values: Any) -> None:
     assert type(row)._base_manager.filter(pk=row.pk).update(**values) == 1
+
+
+@committing
+def test_a_savepoint_begins_no_transaction() -> None:
+    with savepoint("default"):
+        assert not connection.in_atomic_block
+
+
+@pytest.mark.django_db
+def test_what_fails_within_a_savepoint_leaves_nothing_behind() -> None:
+    with pytest.raises(DatabaseError), savepoint("default"):
+        Account.objects.create(name="Main", sid=sid("AC"))
+        raise DatabaseError
+    assert not Account.objects.exists()
 
 
 @pytest.mark.parametrize("fixture", ["account", "api_key", "chat_service", "twiml_app"])
