@@ -9,4 +9,4 @@ signed in, ``products=`` a tuple of the products' keys, empty where they are not
 from django.dispatch import Signal
 
 access_token_issued = Signal(use_caching=True)
-access_token_refused = Signal(use_caching=True)
+access_token_refused = Signal()
