@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -332,6 +332,30 @@ def test_a_signal_before_the_first_report_ends_a_watch_as_it_ends_any_command(
     with pytest.raises(KeyboardInterrupt):
         call_command("twilio_verify", watch=5)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_of_which_the_database_makes_an_error_at_a_signal_does_not_count(
+    number: signal.Signals,
+    run: Callable[..., Run],
+    rows: list[Any],
+    during_the_sleeps: Callable[..., list[float]],
+    held: list[str],
+) -> None:
+    class Interrupted(Fails):
+        """As psycopg, while it waits for an answer."""
+
+        def __call__(self, *args: Any) -> Any:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+            return super().__call__(*args)
+
+    with ExitStack() as stack:
+        interrupted = connection.execute_wrapper(Interrupted("SELECT"))
+        during_the_sleeps(lambda: stack.enter_context(interrupted))
+        result = run("--json", "--watch=5")
+    assert [json.loads(line)["outcome"] for line in result.output.splitlines()] == ["verified"]
+    assert (result.error, result.status) == ("", 0)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "86401"])

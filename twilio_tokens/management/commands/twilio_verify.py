@@ -5,6 +5,7 @@ import signal
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -58,7 +59,8 @@ class Command(TerminalCommand):
 
     def handle(self, *, watch: int | None, **options: Any) -> None:
         if watch is None:
-            report = self._tell(_json if options["json"] else _table)
+            report = _report()
+            self._print((_json if options["json"] else _table)(report))
         elif 1 <= watch <= DAY:
             report = self._watch(watch, _json if options["json"] else _news)
         else:
@@ -66,29 +68,46 @@ class Command(TerminalCommand):
         if report.status:
             raise CommandError(report.message, returncode=report.status)
 
-    def _tell(self, lines_of: Callable[[Report], Iterable[str]]) -> Report:
-        report = _report()
-        for line in lines_of(report):
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
             self.stdout.write(line)
         self.stdout.flush()
-        return report
 
     def _watch(self, seconds: int, lines_of: Callable[[Report], Iterable[str]]) -> Report:
         """The last report before a signal came; before the first one it ends any command."""
         report = None
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            while True:
-                report = self._tell(lines_of)
-                # None is held meanwhile, nor one used that has broken.
-                connections.close_all()
-                time.sleep(seconds)
-        except KeyboardInterrupt:
-            if report is None:
-                raise
-            return report
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with _signals_noted() as signals:
+            try:
+                while True:
+                    latest = _report()
+                    if signals:
+                        raise KeyboardInterrupt
+                    report = latest
+                    self._print(lines_of(report))
+                    # None is held meanwhile, nor one used that has broken.
+                    connections.close_all()
+                    time.sleep(seconds)
+            except KeyboardInterrupt:
+                if report is None:
+                    raise
+                return report
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM interrupt, and are noted: a database's driver may make an error of it."""
+    signals: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 # What is found
