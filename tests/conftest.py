@@ -72,10 +72,13 @@ def _empty_caches() -> None:
     refusals.clear()
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _refusals_are_not_written() -> None:
     """They would be after the answer, when the test may be over, and the threads of a server share
-    one connection to a database in memory. ``test_refusals.py`` has them written."""
+    one connection to a database in memory. ``test_refusals.py`` has them written.
+
+    A test that changes INSTALLED_APPS makes the app ready again, and so has them written.
+    """
     request_finished.disconnect(refusals.write_if_due)
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import twilio.rest  # noqa: F401 - importing it during a check would take longer than setting the clock
 from django.contrib.auth.models import User
 from django.core.cache import caches
 from rest_framework.test import APIClient

@@ -383,6 +383,7 @@ REQUESTS = st.sampled_from([None, *PRODUCTS]).flatmap(
 
 @settings(max_examples=500)
 @given(REQUESTS)
+@example(("video", {"room": "A\u202e"}))
 def test_any_body_is_read_or_refused(request_: tuple[str | None, Any]) -> None:
     product, body = request_
     asked_for = tried(reader(product).read, body)

@@ -73,8 +73,8 @@ BUILDS = [
     Build(
         proof=f"{CONSOLE}::test_a_foreign_page_changes_nothing_in_the_console",
         file="admin/tokens.py",
-        old="        pages = {",
-        new="        IssuedTokenAdmin.test_view.csrf_exempt = True\n        pages = {",
+        old="        pages: dict",
+        new="        IssuedTokenAdmin.test_view.csrf_exempt = True\n        pages: dict",
     ),
     Build(
         proof=f"{CONSOLE}::test_no_page_lets_itself_be_framed",

@@ -79,8 +79,8 @@ BUILDS = [
     Build(
         proof=f"{IDENTITIES}test_the_default_is_told_until_it_is_chosen",
         file="checks/identities.py",
-        old='    if hasattr(django_settings, "TWILIO_TOKENS_IDENTITY"):\n',
-        new="    if True:\n",
+        old='if django_settings.is_overridden("TWILIO_TOKENS_IDENTITY"):',
+        new="if True:",
     ),
     Build(
         proof=f"{IDENTITIES}test_usernames_that_are_not_one_persons_are_told",
