@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from twilio_tokens.models import (
 from .databases import NoReplica
 from .rows import add_key, new_secret, sid
 from .twilio_server import API, CONVERSATIONS, Key, TwilioServer
+
+THREE = datetime(2026, 11, 29, 15, tzinfo=timezone.utc)
 
 
 class Run(NamedTuple):
@@ -138,7 +141,7 @@ def test_what_is_refused_counts_more_than_what_is_unreachable(
     assert (result.report["outcome"], result.report["status"], result.status) == ("refused", 1, 1)
 
 
-@time_machine.travel("2026-11-29T15:00:00.9Z", tick=False)
+@time_machine.travel(THREE.replace(microsecond=900_000), tick=False)
 def test_a_report_says_when_and_how_it_went_on_the_whole(
     run: Callable[..., Run], rows: list[Any], twilio: TwilioServer
 ) -> None:
@@ -260,7 +263,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return closed
 
 
-@time_machine.travel("2026-11-29T15:00:00Z", tick=False)
+@time_machine.travel(THREE, tick=False)
 def test_a_watch_prints_a_line_each_time_and_one_for_each_that_is_not_verified(
     run: Callable[..., Run],
     rows: list[Any],
@@ -308,7 +311,7 @@ def test_a_watch_outlives_twilio_and_the_database_and_ends_as_its_last_check(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@time_machine.travel("2026-11-29T15:00:00Z", tick=False)
+@time_machine.travel(THREE, tick=False)
 def test_a_line_of_a_watch_is_one(
     run: Callable[..., Run],
     rows: list[Any],
