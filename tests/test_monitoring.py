@@ -28,6 +28,9 @@ from twilio_tokens.models import APIKey, ChatService, Outcome, resource_kinds
 from .rows import new_secret, sid
 from .twilio_server import Key, TwilioServer
 
+#: Which mailer a site has is its own affair.
+pytestmark = pytest.mark.filterwarnings("ignore:.* default mailer")
+
 PAGE = (Path(__file__).parent.parent / "docs/monitoring.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 REPORT = json.loads(next(text for kind, text in BLOCKS if kind == "json"))

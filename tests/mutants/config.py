@@ -13,7 +13,7 @@ TOO_LONG = ["tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_
 #: Pages of the console, and what Django wrote.
 LEFT_OUT = ("admin", "migrations", "templatetags")
 
-API = "views serializers parsers throttles offers"
+API = "views serializers parsers throttles offers schema browsable_api"
 CHECKS = (
     "checks_registered checks checks_encryption_keys checks_fixtures checks_identities "
     "checks_views checks_debug_toolbar"
