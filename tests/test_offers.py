@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from tests.rows import add_key
-from twilio_tokens.models import Account, ChatService
+from tests.rows import add_key, sid
+from twilio_tokens.models import Account, APIKey, ChatService, Workspace
 from twilio_tokens.offers import MOST_TRIED, offers
 
 
@@ -61,3 +62,33 @@ def test_one_account_of_many_that_can_sign_is_found(user: User, api: APIClient) 
     assert offers(user, ["chat"])["chat"].problem is None
     body = {"service": f"service-{last.pk}"}
     assert api.post("/twilio/tokens/chat/", body, format="json").status_code == 201
+
+
+def test_of_many_accounts_those_that_have_an_active_key_are_tried(user: User) -> None:
+    services_of_as_many_accounts(MOST_TRIED + 2)
+    *others, last = Account.objects.order_by("pk")
+    add_key(others[0], sid=sid("SK", "1"), is_active=False)
+    add_key(last, sid=sid("SK", "2"))
+    assert offers(user)["chat"].problem is None
+
+
+def test_why_a_token_cannot_be_had_is_logged_and_louder_where_something_is_broken(
+    user: User, account: Account, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "twilio_tokens.offers")
+    offers(user, ["video"])
+    add_key(account)
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = []
+    offers(user, ["video"])
+    assert [each.levelno for each in caplog.records] == [logging.INFO, logging.WARNING]
+    assert all("No access token can be issued: " in each.getMessage() for each in caplog.records)
+
+
+def test_who_is_no_worker_is_told_so(user: User, api_key: APIKey, settings: Any) -> None:
+    Workspace.objects.create(
+        account=api_key.account, name="support", sid=sid("WS"), is_default=True
+    )
+    settings.TWILIO_TOKENS_WORKER = lambda user, workspace: None
+    problem = offers(user, ["taskrouter"])["taskrouter"].problem
+    assert problem is not None
+    assert problem.code == "permission_denied"

@@ -26,7 +26,7 @@ from twilio_tokens.exceptions import PermissionDenied, TwilioTokensError
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import aissue_access_token, issue_access_token
 from twilio_tokens.models import Account, APIKey, IssuedToken, TwiMLApp
-from twilio_tokens.outcomes import NO_FIELDS
+from twilio_tokens.outcomes import NO_FIELDS, Asking
 from twilio_tokens.signals import access_token_refused
 from twilio_tokens.views import TokenViewSet
 
@@ -681,3 +681,29 @@ def test_the_time_of_a_request_is_counted_from_its_beginning(
     by(TokenViewSet, {"post": "create"}, user, "post")
     issue_access_token(user=user, grants=[Video()])
     assert [line["duration_ms"] for line in lines()] == [3_000, 1_500]
+
+
+def test_an_end_is_told_once() -> None:
+    codes: list[str] = []
+
+    def note(code: str, **kwargs: Any) -> None:
+        codes.append(code)
+
+    access_token_refused.connect(note)
+    asking = Asking()
+    asking.refused("first")
+    asking.refused("second")
+    access_token_refused.disconnect(note)
+    assert codes == ["first"]
+
+
+def test_what_is_no_user_is_told_as_nobody() -> None:
+    users: list[object] = []
+
+    def note(user: object, **kwargs: Any) -> None:
+        users.append(user)
+
+    access_token_refused.connect(note)
+    Asking(object()).refused("code")  # type: ignore[arg-type]
+    access_token_refused.disconnect(note)
+    assert users == [None]
