@@ -13,13 +13,14 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.metadata import SimpleMetadata
 from twilio.jwt.access_token.grants import VideoGrant
 
-from twilio_tokens.grants import Chat, Grant, Video, Voice
+from twilio_tokens.grants import Chat, Grant, Video, Voice, registered
 from twilio_tokens.issuing import IssuedAccessToken
 from twilio_tokens.serializers import (
     AccessTokenRequestSerializer,
     AccessTokenSerializer,
     ProductTokenRequestSerializer,
     TokenRequestSerializer,
+    errors_serializer,
     token_answer,
 )
 
@@ -260,3 +261,10 @@ def test_an_answer_has_times_in_iso_8601_utc(seconds: int, refresh_at: str) -> N
         "expires_in": seconds,
         "refresh_at": refresh_at,
     }
+
+
+def test_the_errors_of_each_field_and_product_are_declared() -> None:
+    assert {"room", "ttl", "detail", "code"} <= errors_serializer("video").fields.keys()
+    fields = errors_serializer(None).fields
+    assert {*registered(), "ttl", "detail", "code"} <= fields.keys()
+    assert not any(fields[product].required for product in registered())

@@ -296,13 +296,15 @@ def test_they_do_so_where_what_they_read_is_out_of_date(
     assert taken == [True, True, True, False, False]
 
 
-def test_a_cache_in_files_need_not_be_there_and_is_nobody_elses(
+def test_a_cache_in_files_that_somebody_has_deleted_is_made_again_for_nobody_else(
     settings: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "new" / "cache"
     settings.CACHES = {
         "default": {"BACKEND": f"{BACKENDS}.filebased.FileBasedCache", "LOCATION": str(folder)}
     }
+    assert take(0)
+    shutil.rmtree(tmp_path / "new")
     assert take(0)
     assert folder.stat().st_mode & 0o777 == 0o700
 

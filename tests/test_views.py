@@ -22,13 +22,16 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.authtoken.models import Token
 from rest_framework.response import Response
 from rest_framework.test import APIClient
+from rest_framework.utils.serializer_helpers import ReturnDict
 
 from tests.issued import decoded
 from tests.rows import sid
 from twilio_tokens import exceptions
 from twilio_tokens.credentials import cache as credential_cache
+from twilio_tokens.error_answers import error_answer
 from twilio_tokens.grants import registered
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+from twilio_tokens.serializers import offer_serializer
 from twilio_tokens.urls import token_urls
 from twilio_tokens.views import TokenViewSet
 
@@ -1052,3 +1055,33 @@ def test_odd_bodies_over_a_socket(
         assert response.status == 400
         assert "parse_error" in text
         assert not IssuedToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("page", "beginning"),
+    [
+        ("", "Issues one Twilio Access Token for one"),
+        ("video/", "Issues a Twilio Access Token for one"),
+    ],
+)
+def test_options_describe_a_page_in_plain_text(api: APIClient, page: str, beginning: str) -> None:
+    description = api.options(f"/twilio/tokens/{page}").data["description"]
+    assert description.startswith(beginning)
+    assert "<" not in description
+
+
+def test_the_serializer_of_a_list_is_that_of_an_offer() -> None:
+    view = TokenViewSet(product="video")
+    view.action = "list"
+    assert view.get_serializer().fields.keys() == offer_serializer("video").fields.keys()
+
+
+def test_an_error_answer_has_ten_messages_however_they_are_spread() -> None:
+    messages = [drf.ErrorDetail("first", "invalid"), drf.ErrorDetail("second", "invalid")]
+    error = drf.ValidationError()
+    error.detail = ReturnDict({f"field{n}": messages for n in range(8)}, serializer=None)
+    answer = error_answer(error, {})
+    assert answer is not None
+    *fields, general = [each for each in answer.data.values() if isinstance(each, list)]
+    assert [len(each) for each in fields] == [2] * 5
+    assert general == ["And more."]
