@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 
@@ -208,3 +209,7 @@ def test_a_function_of_the_sites_answers_or_refuses_or_is_at_fault(
     with pytest.raises(kind) as caught:
         conf.answer_of("X", refuse, error)
     assert str(caught.value) == told
+
+
+def test_what_a_site_does_not_set_it_has_by_default() -> None:
+    assert [name for name in conf.NAMES if not hasattr(django_settings, name)] == []

@@ -275,3 +275,15 @@ def test_an_opentelemetry_that_is_too_old_is_told_and_not_used(
     measure_all(imported_anew(), api_key)
     assert caplog.messages == ["Nothing is measured: opentelemetry-api should be 1.30 or newer."]
     assert [grown(name) for name in NAMES] == [{}] * 5
+
+
+def test_a_signature_takes_a_part_of_its_requests_time(
+    reader: InMemoryMetricReader, api_key: APIKey, api: APIClient
+) -> None:
+    def seconds(name: str) -> float:
+        metric = points(reader).get(f"twilio_tokens.{name}.duration")
+        return sum(point.sum for point in metric.data.data_points) if metric else 0
+
+    before = seconds("signing"), seconds("request")
+    api.post(VIDEO)
+    assert 0 < seconds("signing") - before[0] < seconds("request") - before[1]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.apps import apps
 from django.core.signals import request_finished
 from django.db import OperationalError, connection
 from django.test import Client
@@ -189,3 +190,9 @@ def test_a_connection_that_is_not_kept_is_closed_again() -> None:
     # Django keeps one to a database in memory, whoever closes it.
     assert connection.connection is None or connection.is_in_memory_db()
     assert counts() == {("", "throttled"): 1}
+
+
+def test_they_are_counted_as_soon_as_the_app_is_ready() -> None:
+    request_finished.disconnect(refusals.write_if_due)
+    apps.get_app_config("twilio_tokens").ready()
+    assert request_finished.disconnect(refusals.write_if_due)

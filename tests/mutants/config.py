@@ -29,7 +29,7 @@ ROWS = "migrations defaults saving models models_restricted fields verification"
 TERMINAL = "commands command_decode command_purge command_reencrypt command_token command_verify"
 TWILIO = "twilio_api verification"
 TESTS = {
-    "apps": "schema credentials",
+    "apps": "schema credentials conf refusals",
     "characters": "characters",
     "checks/caches": CHECKS,
     "checks/databases": CHECKS,
