@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -169,11 +169,13 @@ def test_a_function_that_hangs_is_ended_with_its_request_and_the_next_request_wo
     place: str, recorded: int, hurried: Served
 ) -> None:
     before, hangs = records(hurried.site), hurried.site.folder / "hangs"
-    with hurried.asked() as request:
-        with hurried.site.failing(f"{place} hangs"):
+    with ExitStack() as fault:
+        fault.enter_context(hurried.site.failing(f"{place} hangs"))
+        with hurried.asked() as request:
             wait_until(hangs.exists, f"{place} hangs")
-        with suppress(httpx.RemoteProtocolError):  # without a word
-            assert "token" not in request.result().text
+            fault.close()
+            with suppress(httpx.RemoteProtocolError):  # without a word
+                assert "token" not in request.result().text
     hangs.unlink()
     assert records(hurried.site) == before + recorded
     hurried.assert_works()
