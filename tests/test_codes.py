@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework.exceptions import APIException
 
-from twilio_tokens.codes import CODES, OTHER, known
+from twilio_tokens.codes import CODES, OTHER, known, known_products
 from twilio_tokens.exceptions import TwilioTokensError
 
 
@@ -29,3 +29,7 @@ def test_all_others_share_one_name() -> None:
         *["other"] * 3,
     ]
     assert {known(code) for code in CODES} == CODES
+
+
+def test_products_that_are_not_registered_are_one() -> None:
+    assert known_products(["video", "nonsense", "rubbish", "chat"]) == {"video", "chat", OTHER}

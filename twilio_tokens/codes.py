@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from .grants import registered
+
 #: For codes of a site's own, and for products that are not registered.
 OTHER = "other"
 
@@ -21,3 +25,7 @@ CODES = frozenset(f"{_OF_REQUESTS} {_OF_FIELDS} {_OF_USERS}".split())
 
 def known(code: str) -> str:
     return code if code in CODES else OTHER
+
+
+def known_products(products: Iterable[str]) -> set[str]:
+    return {each if each in registered() else OTHER for each in products}

@@ -12,8 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from .codes import OTHER, known
-from .grants import registered
+from .codes import OTHER, known, known_products
 from .models import APIKey
 
 try:
@@ -96,7 +95,7 @@ def refused(products: Iterable[str], code: str) -> None:
     """Once for each of the products, or for ``OTHER`` where none is known."""
     if _instruments is None:
         return
-    for product in {each if each in registered() else OTHER for each in products} or {OTHER}:
+    for product in known_products(products) or {OTHER}:
         labels = {"twilio_tokens.product": product, "error.type": known(code)}
         _instruments.refused.add(1, labels)
 

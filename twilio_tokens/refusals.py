@@ -18,8 +18,7 @@ from django.core.signals import request_finished
 from django.db import connections, router
 from django.utils import timezone
 
-from .codes import OTHER, known
-from .grants import registered
+from .codes import known, known_products
 from .hours import start_of_hour
 from .models import HourlyCount
 from .signals import access_token_refused
@@ -45,9 +44,10 @@ class Refusals:
     def note(self, *, products: Iterable[str], code: str, **kwargs: Any) -> None:
         """Receives ``access_token_refused``."""
         hour = start_of_hour(timezone.now())
-        counted = {each if each in registered() else OTHER for each in products}
         with self._lock:
-            self._counts.update((hour, product, known(code)) for product in ("", *counted))
+            self._counts.update(
+                (hour, product, known(code)) for product in ("", *known_products(products))
+            )
 
     def write_if_due(self, **kwargs: Any) -> None:
         """Receives ``request_finished``."""
