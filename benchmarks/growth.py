@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import connections, models
 from django.test import override_settings
 
-from twilio_tokens.credentials import cache
+from twilio_tokens.credential_cache import cache
 from twilio_tokens.grants import Chat, Video, Voice
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, ChatService, IssuedToken, TwiMLApp

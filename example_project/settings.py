@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from twilio_tokens import __version__
 
@@ -34,6 +35,12 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ ships no
     # A copy: secrets from the files reach neither child processes nor the request's META.
     ENVIRON = os.environ.copy()
 
+    def secret(self, name: str) -> str:
+        """The value as it is: ``str`` takes one that begins with ``$`` for another's name."""
+        if name not in self:
+            raise ImproperlyConfigured(f"Set the {name} environment variable")
+        return self.ENVIRON[name]
+
 
 Environment.read_env(ENV_FILE)
 Environment.read_env(DEMO_ENV)
@@ -42,7 +49,7 @@ env = Environment()
 # Security
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY = env.secret("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)

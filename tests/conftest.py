@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models.signals import pre_save
 from rest_framework.test import APIClient
 
-from twilio_tokens.credentials import cache as credential_cache
+from twilio_tokens.credential_cache import cache as credential_cache
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import (
     Account,

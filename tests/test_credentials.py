@@ -27,7 +27,8 @@ from tests.site.models import (
     OwnKey,
     Stage,
 )
-from twilio_tokens.credentials import CACHE_SIZE, CredentialCache, Credentials, cache
+from twilio_tokens.credential_cache import CACHE_SIZE, CredentialCache, cache
+from twilio_tokens.credentials import Credentials
 from twilio_tokens.exceptions import NotConfigured, TwilioTokensError
 from twilio_tokens.grants import Chat, Grant
 from twilio_tokens.issuing import issue_access_token
@@ -461,7 +462,7 @@ def test_what_the_first_transaction_of_a_process_reads_is_kept(db: None) -> None
 
 
 def test_an_entry_that_was_read_again_is_not_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twilio_tokens.credentials.CACHE_SIZE", 3)
+    monkeypatch.setattr("twilio_tokens.credential_cache.CACHE_SIZE", 3)
     own, source = CredentialCache(), Source()
     for key in ("a", "b"):
         own.get(key, source, seconds=15)
@@ -518,7 +519,7 @@ def test_of_many_threads_that_need_the_same_one_loads_it() -> None:
 def test_who_waits_too_long_for_another_thread_loads_it_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("twilio_tokens.credentials.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("twilio_tokens.credential_cache.LONGEST_WAIT", 0.01)
     own, source = CredentialCache(), Source()
 
     def load_while_another_one_asks() -> object:

@@ -79,6 +79,17 @@ def test_its_secrets_are_made_once_and_for_their_owner_only(site: Path) -> None:
     assert "TWILIO_TOKENS_ENCRYPTION_KEYS=" in before
 
 
+@pytest.mark.parametrize("key", ["$6(^ondqai#nmgy4wr-+d1cp4%y", r"\$ and $$", "'quoted'", "#= a"])
+def test_any_secret_key_is_taken_as_it_is(site: Path, key: str) -> None:
+    code = "from example_project.settings import SECRET_KEY; print(SECRET_KEY)"
+    assert run(site, "-c", code, SECRET_KEY=key) == key + "\n"
+
+
+def test_without_a_secret_key_it_says_what_to_set(site: Path) -> None:
+    (site / "var" / "demo.env").unlink()
+    assert "Set the SECRET_KEY environment variable" in run(site, "manage.py", "check", ok=False)
+
+
 def test_without_credentials_it_makes_some_up_and_says_so(site: Path) -> None:
     said = run(site, "manage.py", "setup_demo")
     assert "The Twilio credentials are made up" in said

@@ -27,7 +27,7 @@ from rest_framework.utils.serializer_helpers import ReturnDict
 from tests.issued import decoded
 from tests.rows import sid
 from twilio_tokens import exceptions
-from twilio_tokens.credentials import cache as credential_cache
+from twilio_tokens.credential_cache import cache as credential_cache
 from twilio_tokens.error_answers import error_answer
 from twilio_tokens.grants import registered
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp

@@ -8,11 +8,11 @@ class TwilioTokensConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, conf, credentials, models, refusals  # noqa: F401
+        from . import checks, conf, credential_cache, models, refusals  # noqa: F401
 
         conf.set_defaults()
         models.watch_groups()
-        credentials.watch_models()
+        credential_cache.watch_models()
         refusals.count_refusals()
         if apps.is_installed("drf_spectacular"):  # pragma: no branch - tests/sites has one without
             from . import schema  # noqa: F401

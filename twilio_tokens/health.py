@@ -21,7 +21,8 @@ from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
 from .conf import settings, unusable_settings
-from .credentials import Credentials, cache
+from .credential_cache import cache
+from .credentials import Credentials
 from .crypto import check_opens, load_key_ring
 from .exceptions import NotConfigured, SecretUnavailable, Unavailable
 from .issuing import not_configured

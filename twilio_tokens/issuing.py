@@ -21,7 +21,8 @@ from django.utils.translation import gettext as _
 
 from . import metrics
 from .conf import settings
-from .credentials import Credentials, cache
+from .credential_cache import cache
+from .credentials import Credentials
 from .exceptions import (
     AuditUnavailable,
     InvalidGrant,

@@ -43,6 +43,7 @@ TESTS = {
     "codes": "codes",
     "conf": "conf",
     "counting": COUNTS,
+    "credential_cache": CORE,
     "credentials": CORE,
     "crypto": "crypto checks_encryption_keys",
     "decoding": GRANTS,

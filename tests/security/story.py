@@ -21,7 +21,7 @@ from django.urls import reverse
 from tests.console import filled, url
 from tests.rows import new_secret, sid
 from tests.twilio_server import Key, TwilioServer
-from twilio_tokens.credentials import cache as credential_cache
+from twilio_tokens.credential_cache import cache as credential_cache
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
 

@@ -36,7 +36,7 @@ BUILDS = [
     Build(
         proof="tests/security/test_concurrency.py"
         "::test_every_token_verifies_with_the_key_that_signed_at_that_moment[sqlite]",
-        file="credentials.py",
+        file="credential_cache.py",
         old="if loaded_at is not None and now - loaded_at < seconds:",
         new="if loaded_at is not None:",
     ),
@@ -94,7 +94,7 @@ BUILDS = [
     Build(
         proof="tests/test_credentials.py"
         "::test_what_was_loaded_while_another_thread_committed_is_not_kept",
-        file="credentials.py",
+        file="credential_cache.py",
         old="            is_current = generation == self._generation and not (\n",
         new="            is_current = not (\n",
     ),

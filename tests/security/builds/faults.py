@@ -96,7 +96,7 @@ BUILDS = [
     ),
     Build(
         proof=f"{CLOCK}::test_a_clock_that_is_set_prolongs_no_memory_of_a_key[hour slow]",
-        file="credentials.py",
+        file="credential_cache.py",
         old="import time\n",
         new="import time as clock\nfrom types import SimpleNamespace\n\n"
         "time = SimpleNamespace(monotonic=clock.time)\n",

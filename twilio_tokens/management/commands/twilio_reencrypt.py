@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.management.base import CommandError
 from django.db import router
 
-from twilio_tokens.credentials import cache
+from twilio_tokens.credential_cache import cache
 from twilio_tokens.crypto import KeyRing, check_opens, load_key_ring, reseal
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable
 from twilio_tokens.management.terminal import TerminalCommand
