@@ -213,3 +213,15 @@ def test_a_function_of_the_sites_answers_or_refuses_or_is_at_fault(
 
 def test_what_a_site_does_not_set_it_has_by_default() -> None:
     assert [name for name in conf.NAMES if not hasattr(django_settings, name)] == []
+
+
+def test_what_is_unusable_is_listed_but_for_the_encryption_keys(settings: Any) -> None:
+    assert list(conf.unusable_settings()) == []
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = 5
+    settings.TWILIO_TOKENS_MAX_TTL = 0
+    settings.TWILIO_TOKENS_AUDIT = "yes"
+    reasons = list(conf.unusable_settings())
+    assert [each.partition(" ")[0] for each in reasons] == [
+        "TWILIO_TOKENS_MAX_TTL",
+        "TWILIO_TOKENS_AUDIT",
+    ]

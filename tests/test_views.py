@@ -910,7 +910,7 @@ VOICE = {
                 "voice": VOICE,
                 "sync": {"services": [], **NOTHING},
                 "taskrouter": {"workspaces": [], **NOTHING},
-                "live": {"stages": [], **NOTHING},
+                "live": {"stages": [], "seats": 100, **NOTHING},
             },
         ),
     ],
