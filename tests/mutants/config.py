@@ -99,7 +99,7 @@ TESTS = {
     "token_text": GRANTS,
     "twilio_api": TWILIO,
     "urls": API,
-    "verification": TWILIO,
+    "verification": f"{TWILIO} metrics",
     "views": API,
 }
 
