@@ -38,6 +38,8 @@ CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
 ON_IMPORT = ""
 PASSED, FAILED, ELSEWHERE = 0, 1, 77
+#: Seconds that a trial may do nothing: longer than any other process takes for which tests wait.
+IDLE = 40
 # What takes long to import, and needs no settings.
 IMPORTED = [
     "cryptography.hazmat.primitives.ciphers.aead",
@@ -78,15 +80,31 @@ def forked(action: Callable[[], int], limit: int | None) -> int:
     if pid == 0:
         status = FAILED
         try:
-            # Of its own time: others may keep the machine busy. What only waits is ended, too.
+            # Of its own time: others may keep the machine busy.
             signal.setitimer(signal.ITIMER_PROF, limit or 0)
-            signal.alarm(10 * (limit or 0))
+            if limit is not None:
+                _end_when_idle()
             _silence()
             status = action()
         finally:
             os._exit(status)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else FAILED
+
+
+def _end_when_idle() -> None:
+    """A fault may make threads wait for each other for ever."""
+    before = time.process_time()
+
+    def look(*_: object) -> None:
+        nonlocal before
+        now = time.process_time()
+        if now - before < IDLE / 1_000:
+            os._exit(FAILED)
+        before = now
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, IDLE, IDLE)
 
 
 def _silence() -> None:
