@@ -38,7 +38,7 @@ CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
 ON_IMPORT = ""
 PASSED, FAILED, ELSEWHERE = 0, 1, 77
-#: Seconds that a trial may do nothing: longer than any other process takes for which tests wait.
+#: Seconds that a trial may do almost nothing: more than tests wait for any other process.
 IDLE = 40
 # What takes long to import, and needs no settings.
 IMPORTED = [
@@ -99,7 +99,7 @@ def _end_when_idle() -> None:
     def look(*_: object) -> None:
         nonlocal before
         now = time.process_time()
-        if now - before < IDLE / 1_000:
+        if now - before < IDLE / 25:
             os._exit(FAILED)
         before = now
 
