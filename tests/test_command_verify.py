@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
 import signal
@@ -309,6 +310,23 @@ def test_a_watch_outlives_twilio_and_the_database_and_ends_as_its_last_check(
     assert [len(each["checked"]) for each in reports] == [4, 4, 0, 4]
     assert (result.error, result.status) == ("", 0)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_watch_hands_each_report_on_at_once(
+    during_the_sleeps: Callable[..., list[float]], rows: list[Any], held: list[str]
+) -> None:
+    class Pipe(io.StringIO):
+        read = ""
+
+        def flush(self) -> None:
+            self.read = self.getvalue()
+
+    pipe = Pipe()
+    reports: list[int] = []
+    during_the_sleeps(*[lambda: reports.append(pipe.read.count("\n"))] * 2)
+    with suppress(CommandError):
+        call_command("twilio_verify", "--json", watch=5, stdout=pipe)
+    assert reports == [1, 2]
 
 
 @time_machine.travel(THREE, tick=False)

@@ -217,7 +217,7 @@ def test_what_a_site_does_not_set_it_has_by_default() -> None:
 
 def test_what_is_unusable_is_listed_but_for_the_encryption_keys(settings: Any) -> None:
     assert list(conf.unusable_settings()) == []
-    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = 5
+    settings.TWILIO_TOKENS_ENCRYPTION_KEYS = "no.such.function"
     settings.TWILIO_TOKENS_MAX_TTL = 0
     settings.TWILIO_TOKENS_AUDIT = "yes"
     reasons = list(conf.unusable_settings())
