@@ -297,4 +297,4 @@ def _store(model_admin: admin.ModelAdmin[Account], request: HttpRequest, form: I
     row.record_check(finding.outcome, finding.message)
     of_model = model_admin.admin_site.get_model_admin(type(row))
     log = of_model.log_addition if is_new else of_model.log_change
-    log(request, row, [{"added": {}}] if is_new else [{"changed": {"fields": ["friendly name"]}}])
+    log(request, row, [{"added": {}}] if is_new else [{"changed": {"fields": ["name at Twilio"]}}])
