@@ -255,7 +255,7 @@ def test_what_is_too_much_to_count_on_the_page_is_said_with_the_command(
 ) -> None:
     issued(number=3)
     page = text(shown(operator))
-    assert "run “manage.py twilio_rollup”" in page
+    assert "Run “manage.py twilio_rollup”" in page
     assert "Tokens by product in the last 31 days 0" in page
     call_command("twilio_rollup", verbosity=0)
     page = text(shown(operator))

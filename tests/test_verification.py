@@ -389,7 +389,7 @@ def test_without_an_address_twilio_is_not_asked(
 ) -> None:
     with pytest.raises(NotConfigured) as caught:
         verify_resource(Stage(account=account, name="main", sid=sid("VL")))
-    assert caught.value.reason == "Where Twilio could be asked about a stage is not known."
+    assert caught.value.reason == "This cannot be checked with Twilio: stage."
     assert twilio.requests == []
 
 
@@ -409,7 +409,7 @@ def test_what_the_account_has_not_is_refused(twilio: TwilioServer, resources: li
         assert verify_resource(resource) == Finding(
             Outcome.REFUSED,
             f"Account {sid('AC')} has no {kind} with this SID in region US1. Was it deleted, or "
-            "copied from another account or another product? (Twilio error 20404)",
+            "copied from another account or product? (Twilio error 20404)",
             20404,
             "sid",
         )
@@ -431,9 +431,9 @@ def test_what_belongs_to_another_account_is_refused(
 @pytest.mark.parametrize(
     ("told", "field", "message"),
     [
-        (("fcm", "False"), "platform", "At Twilio it has “platform: fcm”."),
-        (("windows", "False"), "platform", "At Twilio it has “platform: windows”."),
-        (("apn", "True"), "sandbox", "At Twilio it has “sandbox: yes”."),
+        (("fcm", "False"), "platform", "At Twilio, “platform” is “fcm”."),
+        (("windows", "False"), "platform", "At Twilio, “platform” is “windows”."),
+        (("apn", "True"), "sandbox", "At Twilio, “sandbox” is “yes”."),
     ],
 )
 def test_a_push_credential_for_another_platform_or_sandbox_is_refused(
@@ -448,7 +448,7 @@ def test_a_push_credential_of_apples_sandbox_is_told_from_one_that_is_not(
 ) -> None:
     credential = resources[2]
     credential.sandbox = True
-    assert verify_resource(credential).message == "At Twilio it has “sandbox: no”."
+    assert verify_resource(credential).message == "At Twilio, “sandbox” is “no”."
     twilio.credentials[sid("CR")] = (sid("AC"), "Push", "apn", "True")
     assert verify_resource(credential).outcome == Outcome.VERIFIED
 
@@ -461,7 +461,7 @@ def test_a_refused_key_is_not_blamed_on_the_resource(
     for resource in resources:
         finding = verify_resource(resource)
         assert finding.message.startswith(
-            "Twilio refuses the account's API key, so this was not checked. Check the key."
+            "Twilio rejects the account's API key, so this was not checked. Check the key."
         )
         assert (finding.outcome, finding.field) == (Outcome.REFUSED, "account")
 
