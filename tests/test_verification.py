@@ -683,7 +683,8 @@ FAILURES: list[tuple[dict[str, Any], str]] = [
     ({"status": 429}, "Twilio is limiting requests right now. Try again later."),
     (
         {"body": HTML},
-        "What answered (HTTP 200) is not Twilio's API. Is there a proxy or a firewall in between?",
+        "The answer (HTTP 200) did not come from Twilio's API. Is there a proxy or a firewall in "
+        "between?",
     ),
     ({"reset": True}, "Twilio could not be reached. The request failed: ConnectionError."),
     ({"body": {"items": []}}, NOT_UNDERSTOOD),
