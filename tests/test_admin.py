@@ -638,7 +638,7 @@ def test_what_has_signed_tokens_is_protected_without_loading_them(
             refused = admin_client.post(address, data | {"post": "yes"})
         for response in (asked, refused):
             text = response.content.decode()
-            assert f"{count} issued tokens, which are the audit of what was signed." in text
+            assert f"{count} issued tokens: they are the audit of what was signed." in text
             assert "Deactivate the API key instead." in text
             assert "jti-0" not in text
         assert model.objects.filter(pk=row.pk).exists()
@@ -655,7 +655,7 @@ def test_a_single_issued_token_is_told_of_in_the_singular(
     issue(user, 1)
     row = api_key if model is APIKey else api_key.account
     page = admin_client.get(url(model, "delete", row.pk)).content.decode()
-    assert "1 issued token, which is the audit of what was signed." in page
+    assert "1 issued token: it is the audit of what was signed." in page
 
 
 @pytest.mark.parametrize("model", [Account, APIKey])

@@ -76,7 +76,7 @@ def test_a_key_that_twilio_knows_is_saved_as_verified(
     ("change", "field", "message"),
     [
         ({"secret": "x" * 32}, "secret", "cut off"),
-        ({"region": "ie1"}, "sid", "a key of region IE1"),
+        ({"region": "ie1"}, "sid", "key is from region IE1"),
         ({"account": sid("AC", "9")}, "account", "belongs to another account, " + sid("AC", "9")),
         ({"refused_with": 403}, "sid", "Restricted key"),
     ],
