@@ -379,6 +379,16 @@ def test_the_form_says_where_in_the_console_the_sid_is_found(
 ) -> None:
     page = admin_client.get(url(model, "add")).content.decode()
     assert f"Starts with {PREFIXES[model]}. Twilio Console: " in page
+    address = getattr(model, "console_url", "")
+    link = f'<a href="{address}" target="_blank" rel="noreferrer noopener">'
+    assert ("Open in the Twilio Console</a>" in page) == bool(address)
+    assert not address or link in page
+
+
+def test_the_links_to_the_console_choose_the_region() -> None:
+    start = "https://1console.twilio.com/go?to=/account/__account__"
+    assert APIKey.console_url == f"{start}/settings/us1/api-keys/list"
+    assert TwiMLApp.console_url == f"{start}/us1/voice/twiml-apps/"
 
 
 # Defaults
@@ -628,8 +638,8 @@ def test_what_has_signed_tokens_is_protected_without_loading_them(
             refused = admin_client.post(address, data | {"post": "yes"})
         for response in (asked, refused):
             text = response.content.decode()
-            assert f"{count} issued tokens, which are the audit of what was signed." in text
-            assert "Make the API key inactive instead." in text
+            assert f"{count} issued tokens: they are the audit of what was signed." in text
+            assert "Deactivate the API key instead." in text
             assert "jti-0" not in text
         assert model.objects.filter(pk=row.pk).exists()
         assert not [query for query in captured if re.search(r"\bjti\b", query["sql"])]
@@ -645,7 +655,7 @@ def test_a_single_issued_token_is_told_of_in_the_singular(
     issue(user, 1)
     row = api_key if model is APIKey else api_key.account
     page = admin_client.get(url(model, "delete", row.pk)).content.decode()
-    assert "1 issued token, which is the audit of what was signed." in page
+    assert "1 issued token: it is the audit of what was signed." in page
 
 
 @pytest.mark.parametrize("model", [Account, APIKey])

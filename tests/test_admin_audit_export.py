@@ -160,7 +160,7 @@ def test_an_export_that_breaks_off_says_so_in_its_last_line(
     assert [line["jti"] for line in found] == [
         "jti-3",
         "jti-2",
-        "INCOMPLETE: the database failed here. Export again.",
+        "INCOMPLETE: the database failed at this point. Export again.",
     ]
     assert [each.getMessage() for each in caplog.records if each.exc_info] == [
         "The export of issued tokens broke off."

@@ -255,7 +255,7 @@ def test_what_is_too_much_to_count_on_the_page_is_said_with_the_command(
 ) -> None:
     issued(number=3)
     page = text(shown(operator))
-    assert "run “manage.py twilio_rollup”" in page
+    assert "Run “manage.py twilio_rollup”" in page
     assert "Tokens by product in the last 31 days 0" in page
     call_command("twilio_rollup", verbosity=0)
     page = text(shown(operator))
@@ -270,14 +270,14 @@ def test_where_the_last_hours_are_too_much_it_says_until_when_it_has_counted(
     count_all()
     issued(NOW, 3)
     page = text(shown(operator))
-    assert "Tokens are counted until March 10, 2026, noon." in page
+    assert "Tokens are counted up to March 10, 2026, noon." in page
     assert "Tokens by product in the last 31 days 3" in page
     assert "twilio_rollup" not in page
     clock.move_to(NOW.replace(hour=15, minute=1))
     assert "twilio_rollup" in text(shown(operator))
     count_all()
     page = text(shown(operator))
-    assert "Tokens are counted until" not in page
+    assert "Tokens are counted up to" not in page
     assert "Tokens by product in the last 31 days 6" in page
 
 

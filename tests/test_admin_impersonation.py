@@ -88,7 +88,7 @@ def test_a_token_of_another_user_lives_for_an_hour_at_most(
     assert lifetime("anna", ttl="3600") == 3_600
     assert lifetime("anna", ttl="60") == 60
     assert issue(tester, ttl="3601") == {
-        "ttl": ["A token for another user lives at most 3600 seconds."]
+        "ttl": ["A token for another user may live for 3600 seconds at most."]
     }
     assert "less than or equal to 86400" in str(issue(tester, ttl="86401"))
     assert (lifetime("staff"), lifetime("staff", ttl="3601")) == (86_400, 3_601)
@@ -108,7 +108,7 @@ def test_test_tokens_count_as_requests_of_who_issues_them(
     assert member.post("/twilio/tokens/video/").status_code == 201
     assert member.post("/twilio/tokens/video/").status_code == 429
     [message] = issue(tester)["__all__"]
-    assert message.startswith("You have asked for too many tokens. Try again in ")
+    assert message.startswith("You have requested too many tokens. Try again in ")
     assert IssuedToken.objects.count() == 2
     assert api.post("/twilio/tokens/video/").status_code == 201, "Anna did not ask for those."
 
@@ -171,6 +171,6 @@ def test_without_that_entry_there_is_no_token(tester: Client) -> None:
 
 def test_the_page_and_the_permission_say_that_the_token_acts_as_its_user(tester: Client) -> None:
     page = " ".join(tester.get(PAGE).content.decode().split())
-    assert "Whoever holds it is this user at Twilio until it expires" in page
+    assert "Until it expires, whoever holds it acts as this user at Twilio" in page
     name = Permission.objects.get(codename="issue_test_token").name
     assert name == "Can issue test tokens that act as another user"

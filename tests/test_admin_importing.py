@@ -87,7 +87,7 @@ def test_what_is_ticked_is_stored_and_the_first_becomes_the_default(
     data = ticked(*names, **names)
     del data[sid("AP", "1") + "-store"]
     response = admin_client.post(page, data, follow=True)
-    assert messages(response) == ["2 were stored."]
+    assert messages(response) == ["2 entries were imported."]
     assert not TwiMLApp.objects.exists()
     rows = ChatService.objects.order_by("-is_default")
     assert [(row.name, row.sid, row.account, row.is_default) for row in rows] == [
@@ -114,13 +114,13 @@ def test_sync_services_workspaces_and_push_credentials_are_imported_as_defaults(
     }
     titles = [section.title for section in admin_client.get(page).context["sections"]]
     assert titles == [
-        *("Chat services", "TwiML apps", "Push credentials", "Sync services"),
+        *("Chat services", "TwiML Apps", "Push credentials", "Sync services"),
         "TaskRouter workspaces",
     ]
     names = {sid("IS", "3"): "documents", sid("WS"): "agents"}
     names |= {sid("CR", digit): f"push-{digit}" for digit in "1234"}
     assert messages(admin_client.post(page, ticked(*names, **names), follow=True)) == [
-        "6 were stored."
+        "6 entries were imported."
     ]
     for model in (SyncService, Workspace):
         row = model.objects.get()
@@ -154,7 +154,7 @@ def test_a_push_credential_that_is_another_at_twilio_is_told_when_its_name_is_ta
     admin_client.post(page, ticked(push_credential.sid))
     push_credential.refresh_from_db()
     assert (push_credential.friendly_name, push_credential.platform) == ("Robots", "apn")
-    assert push_credential.check_message == "At Twilio it has “platform: fcm”."
+    assert push_credential.check_message == "At Twilio, “platform” is “fcm”."
 
 
 def test_what_twilio_does_not_tell_of_one_product_is_told_beside_the_others(
@@ -163,7 +163,7 @@ def test_what_twilio_does_not_tell_of_one_product_is_told_beside_the_others(
     twilio.fail(500, host=TASKROUTER)
     response = admin_client.get(page)
     assert [str(each) for each in response.context["messages"]] == [
-        "TaskRouter workspaces: Twilio cannot answer at the moment (HTTP 500). Try again later."
+        "TaskRouter workspaces: Twilio cannot answer right now (HTTP 500). Try again later."
     ]
     assert set(states(response)) == {sid("IS", "1"), sid("IS", "2"), sid("AP", "1")}
 
@@ -172,7 +172,7 @@ def test_nothing_ticked_stores_nothing_and_says_so(
     twilio: TwilioServer, admin_client: Client, page: str
 ) -> None:
     assert messages(admin_client.post(page, {}, follow=True)) == [
-        "Nothing was ticked, so nothing was stored."
+        "Nothing was selected, so nothing was imported."
     ]
     assert not ChatService.objects.exists()
 
@@ -199,7 +199,7 @@ def test_running_it_again_shows_what_is_stored_changed_and_gone(
 
     # A change is taken over under the name that clients know, whatever is posted.
     changed = ticked(sid("IS", "1"), **{sid("IS", "1"): "other"})
-    assert messages(admin_client.post(page, changed, follow=True)) == ["1 was stored."]
+    assert messages(admin_client.post(page, changed, follow=True)) == ["1 entry was imported."]
     service = ChatService.objects.get(sid=sid("IS", "1"))
     assert (service.name, service.friendly_name) == ("support", "Renamed")
     assert states(admin_client.get(page))[service.sid] == "stored"
@@ -219,7 +219,7 @@ def test_names_that_are_taken_are_not_proposed(
 @pytest.mark.parametrize(
     ("names", "error"),
     [
-        ({"1": "same", "2": "same"}, "This name is chosen twice."),
+        ({"1": "same", "2": "same"}, "You have chosen this name twice."),
         ({"1": "not a slug", "2": "b"}, "Enter a valid"),
         ({"1": "", "2": "b"}, "This field cannot be blank."),
         ({"1": "taken", "2": "b"}, "already exists"),
@@ -294,7 +294,7 @@ def test_a_page_can_be_stored_that_django_would_have_refused_whole(
         address).content.decode())  # fmt: skip
     data = dict(fields) | {name.replace("-name", "-store"): "on" for name, _ in fields}
     response = admin_client.post(address, data, follow=True)
-    assert messages(response) == ["100 were stored."]
+    assert messages(response) == ["100 entries were imported."]
     assert response.redirect_chain == [(address, 302)]
     assert TwiMLApp.objects.count() == 100
 
@@ -322,7 +322,7 @@ def test_the_search_finds_by_name_and_sid(
     TwiMLApp.objects.create(account=account, name="by-hand", sid=f"AP{7:032x}")
     response = admin_client.get(page, {"q": query})
     assert len(states(response)) == found
-    assert ("Nothing matches." in response.content.decode()) is not found
+    assert ("Nothing matches your search." in response.content.decode()) is not found
 
 
 def test_the_pages_of_a_search_keep_it(
@@ -347,9 +347,9 @@ def test_what_was_ticked_is_stored_wherever_it_is_listed_by_then(
     names = {chosen: "chosen", gone: "gone", before: "again"}
     response = admin_client.post(f"{page}?p=12", ticked(*names, **names), follow=True)
     assert messages(response) == [
-        "1 was stored.",
-        "1 was already stored.",
-        "1 was not stored: Twilio does not list it now.",
+        "1 entry was imported.",
+        "1 entry was already stored.",
+        "1 entry was not imported: Twilio no longer lists it.",
     ]
     assert TwiMLApp.objects.get(sid=chosen).name == "chosen"
     assert TwiMLApp.objects.get(sid=before).name == "before"
@@ -361,7 +361,7 @@ def test_a_second_click_stores_nothing_twice(
     data = ticked(sid("IS", "1"), **{sid("IS", "1"): "support"})
     admin_client.post(page, data)
     response = admin_client.post(page, data, follow=True)
-    assert messages(response)[-1] == "1 was already stored."
+    assert messages(response)[-1] == "1 entry was already stored."
     assert ChatService.objects.count() == 1
 
 
@@ -401,7 +401,7 @@ def test_a_name_that_somebody_takes_at_that_moment_stores_nothing_and_says_so(
     monkeypatch.setattr(ChatService, "full_clean", validate_too_early)
     names = {sid("IS", "1"): "a", sid("IS", "2"): "b"}
     [message] = messages(admin_client.post(page, ticked(*names, **names), follow=True))
-    assert message.startswith("Nothing was stored: someone else has just taken one")
+    assert message.startswith("Nothing was imported: someone has just taken one")
     assert not ChatService.objects.exists()
 
 
@@ -419,7 +419,7 @@ def test_a_name_that_the_database_cannot_hold_stores_nothing_and_says_so(
     with connection.execute_wrapper(refuse):
         response = admin_client.post(page, data)
     assert messages(admin_client.get(response.url)) == [
-        "Nothing was stored: the database cannot hold one of the names at Twilio."
+        "Nothing was imported: the database cannot store one of the names at Twilio."
     ]
     assert not ChatService.objects.exists()
 
@@ -439,9 +439,9 @@ def test_what_is_stored_is_no_link_for_who_may_not_see_it(
     ("fault", "message"),
     [
         ({"reset": True}, "Twilio could not be reached"),
-        ({"status": 401}, "Twilio refuses the account's API key."),
+        ({"status": 401}, "Twilio rejects the account's API key."),
         ({"status": 429, "headers": {"Retry-After": "999"}}, "Twilio is limiting requests"),
-        ({"body": "<h1>Oops</h1>"}, "is not Twilio's API"),
+        ({"body": "<h1>Oops</h1>"}, "did not come from Twilio's API"),
     ],
 )
 def test_when_twilio_does_not_tell_the_page_of_the_account_says_why(
@@ -478,8 +478,8 @@ def test_an_account_without_anything_says_so(
     twilio.services.clear()
     twilio.apps.clear()
     content = admin_client.get(page).content.decode()
-    assert "Twilio has none in this account." in content
-    assert "Store what is ticked" not in content
+    assert "Twilio lists nothing in this account." in content
+    assert "Import selected" not in content
 
 
 def test_each_kind_is_offered_to_who_may_add_it(
@@ -487,7 +487,7 @@ def test_each_kind_is_offered_to_who_may_add_it(
 ) -> None:
     client.force_login(permit(user, "view_account", "add_twimlapp"))
     response = client.get(page)
-    assert [section.title for section in response.context["sections"]] == ["TwiML apps"]
+    assert [section.title for section in response.context["sections"]] == ["TwiML Apps"]
     client.post(page, ticked(sid("IS", "1"), **{sid("IS", "1"): "support"}))
     assert not ChatService.objects.exists()
 

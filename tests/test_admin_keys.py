@@ -66,7 +66,9 @@ def test_a_key_that_twilio_knows_is_saved_as_verified(
     key = APIKey.objects.get()
     assert key.check_outcome == Outcome.VERIFIED
     assert key.checked_at is not None
-    assert messages(response)[0].startswith("Twilio accepts this key for its account, in US1.")
+    assert messages(response)[0].startswith(
+        "Twilio accepts this key for its account in region US1."
+    )
     assert '<span class="twilio-badge twilio-good">verified</span>' in response.content.decode()
 
 
@@ -74,7 +76,7 @@ def test_a_key_that_twilio_knows_is_saved_as_verified(
     ("change", "field", "message"),
     [
         ({"secret": "x" * 32}, "secret", "cut off"),
-        ({"region": "ie1"}, "sid", "a key of region IE1"),
+        ({"region": "ie1"}, "sid", "key is from region IE1"),
         ({"account": sid("AC", "9")}, "account", "belongs to another account, " + sid("AC", "9")),
         ({"refused_with": 403}, "sid", "Restricted key"),
     ],
@@ -117,7 +119,7 @@ def test_a_secret_that_twilio_cannot_be_asked_about_is_saved_only_by_who_switche
     response = admin_client.post(address, data)
     [message] = errors(response)["check_with_twilio"]
     assert "nothing was saved" in message
-    assert "untick this box and type the secret again" in message
+    assert "clear this box and enter the secret again" in message
     assert data["secret"] not in response.content.decode()
     stored = APIKey.objects.get()
     assert (stored.is_active, stored.checked_at) == (True, None)
@@ -371,7 +373,14 @@ def test_keys_services_apps_and_push_credentials_are_checked_by_action(
         response = check(admin_client, row)
         row.refresh_from_db()
         assert row.check_outcome == Outcome.VERIFIED
-        assert messages(response) == ["1 was checked, and Twilio confirms it."]
+        caveat = (
+            "This does not prove that the key can sign: a Restricted key can pass, too."
+            if isinstance(row, APIKey)
+            else ""
+        )
+        assert messages(response) == [f"Twilio confirmed 1 entry. {caveat}".rstrip()]
+        shown = admin_client.get(url(type(row), "change", row.pk)).content.decode()
+        assert bool(caveat) == ("does not prove that the key can sign" in shown)
 
 
 def test_what_is_refused_is_said_row_by_row(
@@ -387,7 +396,7 @@ def test_what_is_refused_is_said_row_by_row(
     theirs = ChatService.objects.get(name="theirs")
     response = check(admin_client, *services, theirs)
     confirmed, gone, no_key = sorted(messages(response))
-    assert confirmed == "1 was checked, and Twilio confirms it."
+    assert confirmed == "Twilio confirmed 1 entry."
     assert gone.startswith(f"gone: Account {api_key.account.sid} has no Chat service")
     assert no_key == f"theirs: Account {other.sid} has no active API key."
     theirs.refresh_from_db()
@@ -400,7 +409,7 @@ def test_the_rest_is_left_when_twilio_is_unreachable(
     twilio.fail(reset=True)
     keys = [api_key, add_key(api_key.account)]
     response = check(admin_client, *keys)
-    assert "The remaining rows were not checked." in messages(response)
+    assert "The remaining entries were not checked." in messages(response)
     assert APIKey.objects.filter(check_outcome=Outcome.UNREACHABLE).count() == 1
 
 
@@ -480,7 +489,7 @@ def test_a_key_is_replaced_once(
         key = twilio.keys[sid("SK", digit)]
         data = {**typed(twilio), "sid": sid("SK", digit), "secret": key.secret}
         response = admin_client.post(address, data, follow=True)
-    said = f"{api_key} has already been replaced or retired. No new key was stored."
+    said = f"{api_key} has already been replaced or retired. No new key was saved."
     assert messages(response) == [said]
     assert messages(admin_client.get(address, follow=True)) == [said]
     assert [key.sid for key in APIKey.objects.filter(is_active=True)] == [sid("SK", "1")]
@@ -529,7 +538,7 @@ def test_a_key_that_is_deleted_before_its_replacement_is_saved_is_not_replaced(
 
     monkeypatch.setattr("twilio_tokens.admin.forms.verify_credentials", delete_and_verify)
     response = admin_client.post(url(APIKey, "replace", api_key.pk), typed(twilio), follow=True)
-    assert "No new key was stored." in messages(response)[0]
+    assert "No new key was saved." in messages(response)[0]
     assert not APIKey.objects.exists()
 
 
@@ -558,14 +567,14 @@ def test_the_list_tells_each_keys_state(
     for settings.TWILIO_TOKENS_AUDIT in (False, "no"):
         content = admin_client.get(url(APIKey, "changelist")).content.decode()
         for name in ("live_tokens", "last_used"):
-            assert f'<td class="field-{name}">unknown, the audit is off</td>' in content
+            assert f'<td class="field-{name}">unknown: the audit is off</td>' in content
 
 
 def test_saving_a_key_that_was_retired_past_save_dates_its_retirement(
     api_key: APIKey, admin_client: Client
 ) -> None:
     APIKey.objects.update(is_active=False)
-    unknown = '<td class="field-safe_to_delete">unknown: no date of retirement</td>'
+    unknown = '<td class="field-safe_to_delete">unknown: the retirement date is missing</td>'
     assert unknown in admin_client.get(url(APIKey, "changelist")).content.decode()
     admin_client.post(url(APIKey, "change", api_key.pk), {"name": "Key", "secret": ""})
     assert unknown not in admin_client.get(url(APIKey, "changelist")).content.decode()

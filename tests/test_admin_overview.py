@@ -64,9 +64,9 @@ def test_an_empty_site_is_led_from_step_to_step(admin_user: User, settings: Any)
 
     add_key(account)
     assert told(admin_user)[:3] == [
-        ("ok", "Video: ready, not yet checked with Twilio."),
+        ("ok", "Video: ready. Not yet checked with Twilio."),
         ("missing", "Chat: add a default Chat service."),
-        ("missing", "Voice: add a default TwiML app."),
+        ("missing", "Voice: add a default TwiML App."),
     ]
     assert link(admin_user, "Voice") == page(TwiMLApp, "add") + f"?account={account.pk}"
 
@@ -77,7 +77,7 @@ def test_an_empty_site_is_led_from_step_to_step(admin_user: User, settings: Any)
 
 def test_no_default_account_is_told(admin_user: User, api_key: APIKey) -> None:
     Account.objects.update(is_default=False)
-    assert told(admin_user) == [("missing", "No account is the default.")]
+    assert told(admin_user) == [("missing", "Choose a default account.")]
     assert link(admin_user, "default") == page(Account, "changelist")
 
 
@@ -94,17 +94,17 @@ def test_ready_says_what_twilio_has_confirmed_and_for_whom(
     def chat() -> str:
         return next(text for _level, text in told(admin_user) if text.startswith("Chat"))
 
-    assert chat() == "Chat: ready, not yet checked with Twilio."
+    assert chat() == "Chat: ready. Not yet checked with Twilio."
     chat_service.record_check(Outcome.VERIFIED, "Fine.")
-    assert chat() == "Chat: ready, not yet checked with Twilio."
+    assert chat() == "Chat: ready. Not yet checked with Twilio."
     api_key.record_check(Outcome.VERIFIED, "Fine.")
     assert chat() == "Chat: ready."
     chat_service.groups.add(Group.objects.create(name="agents"))
-    assert chat() == "Chat: ready, for members of agents only."
+    assert chat() == "Chat: ready, only for members of agents."
     api_key.record_check(Outcome.UNREACHABLE, "Nobody answers.")
-    assert chat() == "Chat: ready, for members of agents only; not yet checked with Twilio."
+    assert chat() == "Chat: ready, only for members of agents. Not yet checked with Twilio."
     chat_service.record_check(Outcome.REFUSED, "Deleted.")
-    assert chat() == "Chat: not ready. Twilio refuses the default Chat service."
+    assert chat() == "Chat: not ready. Twilio rejects the default Chat service."
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_every_registered_product_is_led_to_ready(
     name = model._meta.verbose_name
     assert ("missing", f"{product}: add a default {name}.") in told(admin_user)
     row = model.objects.create(account=api_key.account, name="one", sid=sid(prefix))
-    assert ("missing", f"{product}: no {name} is the default.") in told(admin_user)
+    assert ("missing", f"{product}: choose a default {name}.") in told(admin_user)
     model.objects.update(is_default=True)
-    assert ("ok", f"{product}: ready, not yet checked with Twilio.") in told(admin_user)
+    assert ("ok", f"{product}: ready. Not yet checked with Twilio.") in told(admin_user)
     row.record_check(Outcome.REFUSED, "Deleted.")
-    refused = f"{product}: not ready. Twilio refuses the default {name}."
+    refused = f"{product}: not ready. Twilio rejects the default {name}."
     assert ("missing", refused) in told(admin_user)
 
 
@@ -138,7 +138,7 @@ def test_a_service_that_is_no_default_can_be_made_one(
     admin_user: User, api_key: APIKey, chat_service: ChatService
 ) -> None:
     ChatService.objects.update(is_default=False)
-    assert ("missing", "Chat: no Chat service is the default.") in told(admin_user)
+    assert ("missing", "Chat: choose a default Chat service.") in told(admin_user)
     assert link(admin_user, "Chat:") == page(ChatService, "changelist")
 
 
@@ -167,12 +167,12 @@ class SilentCache(BaseCache):
     [
         (no_key_ring, "TWILIO_TOKENS_ENCRYPTION_KEYS is not set"),
         (malformed_key_ring, "Key 1 of TWILIO_TOKENS_ENCRYPTION_KEYS"),
-        (other_key_ring, "its secret is unreadable"),
-        (damaged_secret, "its secret is unreadable"),
-        (secret_of_another_row, "its secret is unreadable"),
-        (newest_key_not_us1, "is not of region US1, so it cannot sign"),
+        (other_key_ring, "the secret cannot be read"),
+        (damaged_secret, "the secret cannot be read"),
+        (secret_of_another_row, "the secret cannot be read"),
+        (newest_key_not_us1, "is not from region US1, so it cannot sign"),
         (only_inactive_keys, "add an API key"),
-        (no_default_account, "No account is the default"),
+        (no_default_account, "Choose a default account"),
         (unusable_setting, "TWILIO_TOKENS_MAX_TTL should be"),
         (unusable_function, "TWILIO_TOKENS_ROOM_POLICY should be"),
         (refused_key, "Deleted at Twilio."),
@@ -209,7 +209,7 @@ def test_without_a_rate_no_cache_is_needed(
     silent_cache(settings)
     settings.TWILIO_TOKENS_THROTTLE_RATE = None
     settings.TWILIO_TOKENS_AUDIT = False
-    assert told(admin_user)[0] == ("ok", "Video: ready, not yet checked with Twilio.")
+    assert told(admin_user)[0] == ("ok", "Video: ready. Not yet checked with Twilio.")
 
 
 @pytest.mark.parametrize("model", [Account, IssuedToken])
@@ -273,7 +273,7 @@ def test_unreadable_secrets_are_told_of_active_keys_only(
     add_key(api_key.account, is_active=False)
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
     failed = [text for level, text in told(admin_user) if level == "failed"]
-    assert failed == [f"API key {api_key}: its secret is unreadable."]
+    assert failed == [f"API key {api_key}: the secret cannot be read."]
 
 
 def test_keys_that_can_be_deleted_at_twilio_are_told(admin_user: User, api_key: APIKey) -> None:
@@ -283,7 +283,7 @@ def test_keys_that_can_be_deleted_at_twilio_are_told(admin_user: User, api_key: 
     done = [line for line in overview(admin_user) if line.level == "done"]
     assert [line.url for line in done] == [page(APIKey, "change", old.pk)]
     assert recent.sid not in done[0].text
-    assert "may now be deleted at Twilio" in done[0].text
+    assert "can now delete it at Twilio" in done[0].text
 
 
 def test_many_lines_of_a_kind_are_counted(admin_user: User, account: Account) -> None:
@@ -310,7 +310,7 @@ def test_who_may_only_view_gets_no_link_to_a_form_that_would_fail(
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     user = User.objects.get(pk=user.pk)
     assert [(line.text, line.url) for line in overview(user)] == [
-        ("Video: ready, not yet checked with Twilio.", ""),
+        ("Video: ready. Not yet checked with Twilio.", ""),
         ("Chat: add a default Chat service.", ""),
     ]
 

@@ -226,7 +226,7 @@ def test_the_import_offers_only_what_the_site_has(
     serve(back_office({Account: AccountAdmin, TwiMLApp: TwiMLAppAdmin}))
     page = f"/back-office/twilio_tokens/account/{rows[Account].pk}/import/"
     response = admin_client.get(page)
-    assert [section.title for section in response.context["sections"]] == ["TwiML apps"]
+    assert [section.title for section in response.context["sections"]] == ["TwiML Apps"]
     serve(back_office({Account: AccountAdmin}))
     assert admin_client.get(page).status_code == 403
     change = f"/back-office/twilio_tokens/account/{rows[Account].pk}/change/"

@@ -485,7 +485,7 @@ def test_a_token_is_issued_shown_and_recorded_with_who_made_it(
 
     page = text(response)
     assert "Identity anna Valid for 600" in page
-    assert "Nothing is wrong with it" in page
+    assert "As far as this site can tell, the token is valid" in page
     assert reverse("admin:twilio_tokens_apikey_change", args=[api_key.pk]) in (
         response.content.decode()
     )
@@ -565,7 +565,7 @@ def test_every_registered_product_is_issued_and_decoded(
     assert decoded(token_of(response), secret)["grants"] == {"identity": "anna", **payload}
     page = text(response)
     assert note in page
-    assert "Nothing is wrong with it" in page
+    assert "As far as this site can tell, the token is valid" in page
     assert page.count(f"Grant {registered()[product].label}") == 1
 
 
@@ -625,7 +625,7 @@ def test_details_of_a_product_that_is_not_ticked_do_not_count(
     ("data", "field", "message"),
     [
         ({"username": ""}, "username", "This field is required."),
-        ({"username": "nobody"}, "username", "There is no such user."),
+        ({"username": "nobody"}, "username", "This user does not exist."),
         ({"username": "inactive"}, "username", "signed-in, active users only"),
         ({"username": "an@na", "voice": "on"}, "username", "“@”"),
         ({"video": ""}, "__all__", "Ask for at least one product."),
@@ -728,7 +728,8 @@ def test_of_users_whose_names_differ_in_case_the_exact_one_is_meant(
     tester.post(reverse(TEST), filled(username="ANNA"))
     assert IssuedToken.objects.get().user == other
     assert list(errors(tester.post(reverse(TEST), filled(username="aNNa")))["username"]) == [
-        "Several users have this name, in different capitals. Write it exactly as one of them does."
+        "Several users have this name in different capitalization. Enter the exact name of one of "
+        "them."
     ]
     assert len(listed(tester, "q=ANNA")) == 1
 
@@ -787,7 +788,7 @@ def test_a_good_token_is_told_apart(may_follow: bool, api_key: APIKey, user: Use
     client = staff("view_issuedtoken", *(["view_apikey"] if may_follow else []))
     response = decode(client, f"  {issued.token[:50]}\n{issued.token[50:]}\n")
     page = text(response)
-    assert "Nothing is wrong with it" in page
+    assert "As far as this site can tell, the token is valid" in page
     assert f"API key {api_key} Signature valid Audit {issued.jti}" in page
     assert '"room": "Daily"' in page
     key_url = reverse("admin:twilio_tokens_apikey_change", args=[api_key.pk])
@@ -850,7 +851,7 @@ def test_no_claim_breaks_the_page(
 ) -> None:
     settings.TIME_ZONE = zone
     response = decode(reader, signed(claims))
-    assert "What it says" in text(response)
+    assert "Contents" in text(response)
     assert "<script>alert" not in response.content.decode()
 
 

@@ -124,7 +124,7 @@ def test_after_an_import_tokens_of_every_product_verify_with_the_secret(
         "created: account default",
         f"created: API key Imported …000000 ({sid('SK')})",
         "created: Chat service default",
-        "created: TwiML app default",
+        "created: TwiML App default",
     ]
     claims = decoded(issue_access_token(user=user, grants=[Video(), Chat(), Voice()]).token, secret)
     assert (claims["sub"], claims["iss"]) == (sid("AC"), sid("SK"))
@@ -206,7 +206,7 @@ def test_what_admins_decided_stays_when_a_container_starts_again(
         "unchanged: account default",
         f"unchanged: API key Signing ({sid('SK')})",
         "unchanged: Chat service support",
-        "unchanged: TwiML app default",
+        "unchanged: TwiML App default",
         "unchanged: push credential ios",
     ]
     assert [list(model.objects.order_by("pk").values()) for model in ROWS] == before
@@ -531,7 +531,7 @@ def test_a_key_that_twilio_does_not_accept_retires_none_and_is_not_imported(
     else:
         twilio.fail(503, headers={"Retry-After": "99"})
     said = refused(RETIRE, **environment)
-    reasons = {"refused": "Twilio refuses this SID with this", "unreachable": "Twilio cannot answ"}
+    reasons = {"refused": "Twilio rejects this SID with this", "unreachable": "Twilio cannot answ"}
     assert said.startswith(f"Nothing was imported.\nTWILIO_API_KEY: {reasons[fault]}")
 
 

@@ -167,7 +167,7 @@ def test_json_is_what_the_http_api_answers(
         (("anna", "--video", "--ttl", "0"), "^min_value: "),
         (("anna", "--chat", "other"), "^does_not_exist: "),
         (("anna", "--chat", ""), "^does_not_exist: "),
-        (("anna", "--voice"), r"^not_configured: Account AC0+ has no default TwiML app"),
+        (("anna", "--voice"), r"^not_configured: Account AC0+ has no default TwiML App"),
     ],
     ids=lambda value: ascii(" ".join(value))[:40] if isinstance(value, tuple) else "",
 )

@@ -92,8 +92,8 @@ def recorded(rows: list[Any]) -> list[tuple[str, str, int | None]]:
 
 
 ACCEPTED = (
-    "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
-    "Restricted key, which cannot sign Access Tokens."
+    "Twilio accepts this key for its account in region US1. This does not prove that the "
+    "key can sign Access Tokens: a Restricted key can pass the check, too."
 )
 
 

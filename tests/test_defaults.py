@@ -88,7 +88,7 @@ def test_the_default_account_stays_it_until_another_takes_its_place(
         account = Account.objects.get(name="row-1")
     account.is_default = False
     for refused in (account.full_clean, lambda: account.save(update_fields=update_fields)):
-        with pytest.raises(ValidationError, match="Make another one the default") as caught:
+        with pytest.raises(ValidationError, match="make another account the default") as caught:
             refused()
         assert caught.value.message_dict.keys() == {"is_default"}
     assert defaults(Account) == ["row-1"]

@@ -1040,8 +1040,8 @@ def test_a_secret_typed_into_a_name_is_refused_and_not_shown_again(
 ) -> None:
     form = form_class({"name": secret})
     assert form.errors["name"] == [
-        "This looks like a secret. Names are shown to everyone who can see this page, so choose "
-        "another."
+        "This looks like a secret. Everyone who can open this page sees the name, so choose "
+        "another one."
     ]
     assert secret not in form.as_p() + form.errors.as_json()
     assert 'value="main-1"' in form_class({"name": "main-1"}).as_p()

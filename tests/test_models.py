@@ -70,8 +70,8 @@ def test_the_refusal_of_a_region_says_why_and_what_to_do(api_key: APIKey) -> Non
     with pytest.raises(ValidationError) as caught:
         api_key.validate_constraints()
     assert caught.value.messages == [str(REGION_REFUSED)]
-    assert "Video work only with an API key of region US1" in str(REGION_REFUSED)
-    assert "Make a key with region US1 in the Twilio Console" in str(REGION_REFUSED)
+    assert "Video need an API key from region US1" in str(REGION_REFUSED)
+    assert "Create a key in region US1 in the Twilio Console" in str(REGION_REFUSED)
 
 
 def test_a_region_is_chosen_and_never_assumed() -> None:

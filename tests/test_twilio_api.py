@@ -110,7 +110,7 @@ def test_a_hanging_server_ends_with_the_timeout_of_the_sites_http_client(
 ) -> None:
     settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: twilio.http_client(timeout=0.1)
     twilio.fail(hang=True)
-    assert ask() == Answer(0, {}, failure="ReadTimeout.")
+    assert ask() == Answer(0, {}, failure="The request failed: ReadTimeout.")
     assert twilio.timeouts == [0.1]
 
 
@@ -158,7 +158,7 @@ class NoClient:
             lambda: 1 / 0,
             "The function in TWILIO_TOKENS_HTTP_CLIENT raised ZeroDivisionError.",
         ),
-        (NoClient, "AttributeError."),
+        (NoClient, "The request failed: AttributeError."),
     ],
 )
 def test_an_unusable_http_client_is_a_failure_not_a_crash_with_a_secret_in_its_frames(
@@ -176,13 +176,13 @@ def test_twilios_own_http_client_is_the_default_and_goes_through_the_sites_proxy
         monkeypatch.setenv(name, f"http://127.0.0.1:{twilio.server_port}")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    assert ask().failure == "ProxyError."
+    assert ask().failure == "The request failed: ProxyError."
     assert twilio.hosts == [f"{API}:443"]
 
 
 # The time of all requests together
 
-SLOW = "it did not answer in full within 0.3 seconds."
+SLOW = "There was no complete answer within 1 second."
 
 
 def test_what_is_left_of_the_time_limits_each_request(secret: str, twilio: TwilioServer) -> None:
@@ -296,7 +296,7 @@ def test_an_answer_without_an_end_is_not_read_for_ever(
     settings.TWILIO_TOKENS_HTTP_CLIENT = lambda: with_the_apps_limit(twilio.http_client())
     assert ask().says(200)
     twilio.fail(endless=b" " * 1_000_000)
-    assert ask().failure == "AnswerTooLarge."
+    assert ask().failure == "The request failed: AnswerTooLarge."
 
 
 # Once more, and where to
@@ -431,7 +431,7 @@ def test_a_chain_of_pages_that_does_not_end_is_given_up(
     first: str, requests: Requests, twilio: TwilioServer
 ) -> None:
     twilio.is_endless = True
-    with pytest.raises(ListingFailed, match="does not end; nothing was taken from it"):
+    with pytest.raises(ListingFailed, match="does not end, so it was discarded"):
         list(requests.pages(first))
     assert len(twilio.requests) == 100
 
@@ -465,7 +465,7 @@ def test_a_next_page_at_another_address_is_not_asked(
     address: str, first: str, requests: Requests, twilio: TwilioServer
 ) -> None:
     twilio.fail(body=following(address))
-    with pytest.raises(ListingFailed, match="goes on at an unknown address; it was not asked"):
+    with pytest.raises(ListingFailed, match="continues at an unknown address, so it was discarded"):
         list(requests.pages(first))
     assert len(twilio.requests) == 1
 

@@ -77,8 +77,8 @@ def test_a_key_that_twilio_accepts_is_verified_by_one_small_request(
     finding = verify_key(api_key)
     assert finding == Finding(
         Outcome.VERIFIED,
-        "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
-        "Restricted key, which cannot sign Access Tokens.",
+        "Twilio accepts this key for its account in region US1. This does not prove that the "
+        "key can sign Access Tokens: a Restricted key can pass the check, too.",
         None,
         None,
     )
@@ -127,50 +127,50 @@ def restricted(status: int) -> Callable[[Key], None]:
 REFUSED_KEYS = [
     (
         wrong_secret,
-        "Twilio refuses this SID with this secret. The likely causes, in order: the secret was cut "
-        "off or is that of another key; the key was deleted at Twilio; it belongs to another "
-        "account; it was made in another region than US1; it is a Restricted key; the account is "
-        "suspended. (Twilio's error 20003)",
+        "Twilio rejects this SID with this secret. The possible causes, most likely first: the "
+        "secret is cut off or belongs to another key; the key was deleted at Twilio; it belongs to "
+        "another account; it was created outside region US1; it is a Restricted key; the account "
+        "is suspended. (Twilio error 20003)",
         20003,
         "secret",
         [API, IE1, AU1, JP1, CONVERSATIONS],
     ),
     (
         of_region("ie1"),
-        "This is a key of region IE1. Access Tokens for Video work only with a key of region US1: "
-        "make one in the Twilio Console. (Twilio's error 20003)",
+        "This key is from region IE1. Access Tokens for Video need a key from region US1: "
+        "create one in the Twilio Console. (Twilio error 20003)",
         20003,
         "sid",
         [API, IE1],
     ),
     (
         of_region("au1"),
-        "This is a key of region AU1. Access Tokens for Video work only with a key of region US1: "
-        "make one in the Twilio Console. (Twilio's error 20003)",
+        "This key is from region AU1. Access Tokens for Video need a key from region US1: "
+        "create one in the Twilio Console. (Twilio error 20003)",
         20003,
         "sid",
         [API, IE1, AU1],
     ),
     (
         of_region("jp1"),
-        "This is a key of region JP1. Access Tokens for Video work only with a key of region US1: "
-        "make one in the Twilio Console. (Twilio's error 20003)",
+        "This key is from region JP1. Access Tokens for Video need a key from region US1: "
+        "create one in the Twilio Console. (Twilio error 20003)",
         20003,
         "sid",
         [API, IE1, AU1, JP1],
     ),
     (
         of_another_account,
-        f"This key belongs to another account, {sid('AC', 'b')}. (Twilio's error 20003)",
+        f"This key belongs to another account, {sid('AC', 'b')}. (Twilio error 20003)",
         20003,
         "account",
         [API, IE1, AU1, JP1, CONVERSATIONS],
     ),
     (
         restricted(403),
-        "Twilio knows this key, but does not let it see the account's TwiML apps. It is probably a "
-        "Restricted key, which cannot sign Access Tokens: make a Standard key. Or the account is "
-        "suspended. (Twilio's error 70051)",
+        "Twilio knows this key, but does not let it list the account's TwiML Apps. It is probably "
+        "a Restricted key, which cannot sign Access Tokens: create a Standard key instead. "
+        "Otherwise the account may be suspended. (Twilio error 70051)",
         70051,
         "sid",
         [API],
@@ -213,7 +213,7 @@ def test_an_account_that_does_not_exist_is_named(
     twilio.fail(404)
     assert verify_key(api_key) == Finding(
         Outcome.REFUSED,
-        f"Twilio has no account {sid('AC')}. (Twilio's error 20404)",
+        f"Twilio has no account {sid('AC')}. (Twilio error 20404)",
         20404,
         "account",
     )
@@ -236,24 +236,24 @@ DEEP = '{"applications":' * 100_000
 UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
     "too many requests": (
         {"status": 429, "headers": {"Retry-After": "9999"}},
-        "Twilio is limiting requests at the moment. Try again later.",
+        "Twilio is limiting requests right now. Try again later.",
         20429,
     ),
     "internal error": (
         {"status": 500},
-        "Twilio cannot answer at the moment (HTTP 500). Try again later.",
+        "Twilio cannot answer right now (HTTP 500). Try again later.",
         20500,
     ),
     "unavailable, in HTML": (
         {"status": 503, "body": HTML},
-        "Twilio cannot answer at the moment (HTTP 503). Try again later.",
+        "Twilio cannot answer right now (HTTP 503). Try again later.",
         503,
     ),
-    "bad request": ({"status": 400}, "Twilio's answer (HTTP 400) could not be understood.", 20001),
+    "bad request": ({"status": 400}, "Twilio's answer (HTTP 400) has an unexpected format.", 20001),
     **{
         f"{name} list": (
             {"body": body},
-            "Twilio's answer (HTTP 200) could not be understood.",
+            "Twilio's answer (HTTP 200) has an unexpected format.",
             200,
         )
         for name, body in {"no": {"x": []}, "not a": {"applications": {}}}.items()
@@ -261,8 +261,8 @@ UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
     **{
         name: (
             fault,
-            f"What answered (HTTP {fault.get('status', 200)}) is not Twilio's API. Is there a "
-            "proxy or a firewall in between?",
+            f"The answer (HTTP {fault.get('status', 200)}) did not come from Twilio's API. Is "
+            "there a proxy or a firewall in between?",
             fault.get("status", 200),
         )
         for name, fault in {
@@ -280,7 +280,11 @@ UNREACHABLE: dict[str, tuple[dict[str, Any], str, int | None]] = {
             "a huge number": {"body": '{"applications": ' + "9" * 5000},
         }.items()
     },
-    "a reset connection": ({"reset": True}, "Twilio could not be reached: ConnectionError.", None),
+    "a reset connection": (
+        {"reset": True},
+        "Twilio could not be reached. The request failed: ConnectionError.",
+        None,
+    ),
 }
 
 
@@ -315,10 +319,10 @@ def test_a_check_takes_no_longer_than_it_may(
     monkeypatch.setattr(verification, "CHECK_SECONDS", 0.3)
     monkeypatch.setattr(verification, "LISTING_SECONDS", 0.3)
     twilio.fail(hang=True)
-    slow = "Twilio could not be reached: it did not answer in full within 0.3 seconds."
+    slow = "Twilio could not be reached. There was no complete answer within 1 second."
     assert verify_key(api_key).message == slow
     assert verify_resource(chat_service).message == slow
-    with pytest.raises(ListingFailed, match="did not answer in full"):
+    with pytest.raises(ListingFailed, match="no complete answer"):
         listed(ChatService, api_key.account)
 
 
@@ -385,7 +389,7 @@ def test_without_an_address_twilio_is_not_asked(
 ) -> None:
     with pytest.raises(NotConfigured) as caught:
         verify_resource(Stage(account=account, name="main", sid=sid("VL")))
-    assert caught.value.reason == "Where Twilio could be asked about a stage is not known."
+    assert caught.value.reason == "This cannot be checked with Twilio: stage."
     assert twilio.requests == []
 
 
@@ -400,12 +404,12 @@ def test_what_the_account_has_not_is_refused(twilio: TwilioServer, resources: li
     for rows in (twilio.services, twilio.apps, twilio.credentials, twilio.sync_services):
         rows.clear()
     twilio.workspaces.clear()
-    kinds = ["Chat service", "TwiML app", "push credential", "Sync service", "TaskRouter workspace"]
+    kinds = ["Chat service", "TwiML App", "push credential", "Sync service", "TaskRouter workspace"]
     for resource, kind in zip(resources, kinds, strict=True):
         assert verify_resource(resource) == Finding(
             Outcome.REFUSED,
             f"Account {sid('AC')} has no {kind} with this SID in region US1. Was it deleted, or "
-            "copied from another account or another product? (Twilio's error 20404)",
+            "copied from another account or product? (Twilio error 20404)",
             20404,
             "sid",
         )
@@ -427,9 +431,9 @@ def test_what_belongs_to_another_account_is_refused(
 @pytest.mark.parametrize(
     ("told", "field", "message"),
     [
-        (("fcm", "False"), "platform", "At Twilio it has “platform: fcm”."),
-        (("windows", "False"), "platform", "At Twilio it has “platform: windows”."),
-        (("apn", "True"), "sandbox", "At Twilio it has “sandbox: yes”."),
+        (("fcm", "False"), "platform", "At Twilio, “platform” is “fcm”."),
+        (("windows", "False"), "platform", "At Twilio, “platform” is “windows”."),
+        (("apn", "True"), "sandbox", "At Twilio, “sandbox” is “yes”."),
     ],
 )
 def test_a_push_credential_for_another_platform_or_sandbox_is_refused(
@@ -444,7 +448,7 @@ def test_a_push_credential_of_apples_sandbox_is_told_from_one_that_is_not(
 ) -> None:
     credential = resources[2]
     credential.sandbox = True
-    assert verify_resource(credential).message == "At Twilio it has “sandbox: no”."
+    assert verify_resource(credential).message == "At Twilio, “sandbox” is “no”."
     twilio.credentials[sid("CR")] = (sid("AC"), "Push", "apn", "True")
     assert verify_resource(credential).outcome == Outcome.VERIFIED
 
@@ -457,7 +461,7 @@ def test_a_refused_key_is_not_blamed_on_the_resource(
     for resource in resources:
         finding = verify_resource(resource)
         assert finding.message.startswith(
-            "Twilio refuses the account's API key, so this was not looked up. Check it."
+            "Twilio rejects the account's API key, so this was not checked. Check the key."
         )
         assert (finding.outcome, finding.field) == (Outcome.REFUSED, "account")
 
@@ -597,10 +601,10 @@ def test_what_one_product_does_not_tell_does_not_stop_the_others(
     found, failed = list_resources(account, [Workspace, SyncService])
     assert found == {SyncService: [Listed(sid("IS"), "Support “chat”")]}
     assert failed == {
-        Workspace: "Twilio refuses the account's API key. Check it. (Twilio's error 20403)"
+        Workspace: "Twilio rejects the account's API key. Check the key. (Twilio error 20403)"
     }
     twilio.fail(500)
-    with pytest.raises(ListingFailed, match="cannot answer at the moment"):
+    with pytest.raises(ListingFailed, match="cannot answer right now"):
         list_resources(account, [Workspace, SyncService])
 
 
@@ -664,24 +668,25 @@ def test_what_belongs_to_another_account_is_not_listed(
         listed(LISTINGS[name], account)
 
 
-NOT_UNDERSTOOD = "Twilio's list could not be understood."
+NOT_UNDERSTOOD = "Twilio's list has an unexpected format."
 FAILURES: list[tuple[dict[str, Any], str]] = [
     (
         {"status": 401},
-        "Twilio refuses the account's API key. Check it. (Twilio's error 20003)",
+        "Twilio rejects the account's API key. Check the key. (Twilio error 20003)",
     ),
     (
         {"status": 403},
-        "Twilio refuses the account's API key. Check it. (Twilio's error 20403)",
+        "Twilio rejects the account's API key. Check the key. (Twilio error 20403)",
     ),
-    ({"status": 404}, "Twilio's answer (HTTP 404) could not be understood."),
-    ({"status": 500}, "Twilio cannot answer at the moment (HTTP 500). Try again later."),
-    ({"status": 429}, "Twilio is limiting requests at the moment. Try again later."),
+    ({"status": 404}, "Twilio's answer (HTTP 404) has an unexpected format."),
+    ({"status": 500}, "Twilio cannot answer right now (HTTP 500). Try again later."),
+    ({"status": 429}, "Twilio is limiting requests right now. Try again later."),
     (
         {"body": HTML},
-        "What answered (HTTP 200) is not Twilio's API. Is there a proxy or a firewall in between?",
+        "The answer (HTTP 200) did not come from Twilio's API. Is there a proxy or a firewall in "
+        "between?",
     ),
-    ({"reset": True}, "Twilio could not be reached: ConnectionError."),
+    ({"reset": True}, "Twilio could not be reached. The request failed: ConnectionError."),
     ({"body": {"items": []}}, NOT_UNDERSTOOD),
     ({"body": {SERVICES: {}, APPLICATIONS: {}}}, NOT_UNDERSTOOD),
     ({"body": {SERVICES: ["x"], APPLICATIONS: [[]]}}, NOT_UNDERSTOOD),

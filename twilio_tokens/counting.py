@@ -1,7 +1,7 @@
-"""Counts the issued tokens by hour, and the busiest by day, from their records.
+"""Counts issued tokens by hour, and the busiest users and rooms by day, from the records.
 
-A step counts what it finds of at most a day, and moves ``RollUp.counted_until`` on, in one
-transaction: killed half-way it has counted nothing, and of two that run at once only one does.
+A step counts at most one day and moves ``RollUp.counted_until`` forward, in one transaction. Killed
+halfway, it has counted nothing; of two steps that run at once, only one counts.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .grants import registered
 from .hours import DAY, day_of, hours_between, start_of_day, start_of_hour
 from .models import BusiestOfDay, HourlyCount, IssuedToken, Kind, RollUp, number_of
 
-#: How long after its end an hour is counted: a server's clock may be slow, and the record of a
-#: token may be written in a transaction of the site's own, which takes its time.
+#: How long after its end an hour is counted: a server's clock may be slow, and a token's record may
+#: be written in a long transaction of the site.
 GRACE = timedelta(minutes=10)
 
-#: Users, and rooms, of each day.
+#: Users, and rooms, kept for each day.
 KEPT = 50
 
-#: Characters. No identity is longer, and no room that was asked for here.
+#: Characters. No identity is longer, and no room requested here.
 NAME_LENGTH = 256
 
 #: The only row of ``RollUp``.
@@ -35,7 +35,7 @@ _ROW = 1
 
 
 class Window(NamedTuple):
-    """From a moment of a day to a later one, or to the day's end."""
+    """From one moment of a day to a later one, or to the end of the day."""
 
     start: datetime
     end: datetime
@@ -46,11 +46,12 @@ def counted_until() -> datetime | None:
 
 
 def count_ahead(records: QuerySet[IssuedToken]) -> None:
-    """Count those of the records that no step has counted, because they are about to be deleted.
+    """Count the records that no step has counted yet, because they are about to be deleted.
 
-    In a transaction, which has the counting to itself then: of two purges one counts a record.
+    Call it in a transaction, which then does the counting alone: of two purges, only one counts a
+    record.
     """
-    # SQLite fails a transaction that reads first, where another has written meanwhile.
+    # SQLite fails a transaction that reads first if another one has written in the meantime.
     _progress().update(counted_until=F("counted_until"))
     until = counted_until()
     uncounted = records if until is None else records.filter(issued_at__gte=until)
@@ -77,7 +78,7 @@ def _progress() -> QuerySet[RollUp]:
 
 
 def _records() -> QuerySet[IssuedToken]:
-    """Not of a replica: what it does not have yet would never be counted."""
+    """Not from a replica: records that it does not have yet would never be counted."""
     return IssuedToken.objects.using(router.db_for_write(IssuedToken)).order_by()
 
 
@@ -97,7 +98,7 @@ def _oldest(records: QuerySet[IssuedToken]) -> datetime | None:
 
 
 def _next_window(until: datetime, closed: datetime) -> Window | None:
-    """At most the rest of a day. Days on which no token was issued are left out."""
+    """At most the rest of a day. Days without tokens are skipped."""
     start = until
     if start == start_of_day(day_of(start)):
         oldest = _oldest(_records().filter(issued_at__gte=start))
@@ -109,11 +110,11 @@ def _next_window(until: datetime, closed: datetime) -> Window | None:
 
 
 def _step(until: datetime, window: Window) -> int | None:
-    """How many were counted; None where another process was faster."""
+    """Return how many were counted, or None if another process was faster."""
     counts, busiest = list(_by_hour(window)), list(_busiest_until(window.end))
     using = router.db_for_write(RollUp)
     with transaction.atomic(using=using):
-        # Whoever finds it where it was when the counting began, is the one that moves it.
+        # Only the process that finds it where the counting began may move it.
         if not _progress().filter(counted_until=until).update(counted_until=window.end):
             return None
         _add(counts, window)
@@ -124,7 +125,7 @@ def _step(until: datetime, window: Window) -> int | None:
 
 
 def _add(counts: list[HourlyCount], window: Window) -> None:
-    """To what a purge has counted ahead, where it has."""
+    """Add to what a purge has already counted."""
     rows = HourlyCount.objects.using(router.db_for_write(HourlyCount))
     ahead = rows.filter(code="", hour__gte=window.start, hour__lt=window.end)
     known = set(ahead.values_list("hour", "product"))
@@ -159,7 +160,7 @@ def _between(window: Window) -> QuerySet[IssuedToken]:
 
 
 def _busiest_until(end: datetime) -> Iterator[BusiestOfDay]:
-    """Of the day that ends then, if one does."""
+    """The busiest of the day that ends at this moment, if one does."""
     if end != start_of_day(day_of(end)):
         return
     day = day_of(end - timedelta(microseconds=1))

@@ -1,4 +1,4 @@
-"""At most one default among rows alike, on every database."""
+"""At most one default among similar rows, on every database."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _Row = TypeVar("_Row", bound="WithDefault", covariant=True)
 
 class DefaultQuerySet(models.QuerySet[_Row]):
     def default(self) -> _Row | None:
-        return self.filter(default_marker=1).first()  # of which there is an index
+        return self.filter(default_marker=1).first()  # this column is indexed
 
 
 class WithDefault(SavesChanges):
-    """A model of which one row may be the default, among rows alike in ``default_within``.
+    """A model with at most one default among the rows that agree in ``default_within``.
 
-    ``default_marker`` is 1 for a default and NULL for the rest, and unique: MariaDB has no
-    partial indexes, which would otherwise say the same.
+    ``default_marker`` is unique: 1 for the default and NULL for the rest. A partial index would do
+    the same, but MariaDB has none.
     """
 
     default_within: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class WithDefault(SavesChanges):
                 with transaction.atomic(using=using):
                     waited_for = self._lock(using)
                     names = self._settle_default(using, names)
-                    # Who waited for nobody must not change what others do wait for.
+                    # A save that waited for nobody must not change rows that others wait for.
                     if waited_for and self._becomes_default(names):
                         self._demote_others(using)
                     super().save(
@@ -81,20 +81,20 @@ class WithDefault(SavesChanges):
                     )
                 return
             except (IntegrityError, OperationalError) as error:
-                # Rows that are the first at once do not see each other. The later ones find the
-                # earliest now, and wait for it.
+                # Several first rows saved at once do not see each other. On the next try, the
+                # later ones find the earliest and wait for it.
                 self.is_default = wanted
                 was_overtaken = (
                     not waited_for
                     if isinstance(error, IntegrityError)
-                    # A transaction around this one is undone as well.
+                    # A deadlock also rolls back any transaction around this one.
                     else is_deadlock(error) and not connections[using].in_atomic_block
                 )
                 if not (was_overtaken and tries_left):
                     raise
 
     def _settle_default(self, using: str, names: set[str] | None) -> set[str] | None:
-        """The names of the fields to save."""
+        """Return the names of the fields to save."""
         return names and names | {"is_default"} if self._becomes_default(names) else names
 
     def _becomes_default(self, names: set[str] | None) -> bool:
@@ -110,16 +110,16 @@ class WithDefault(SavesChanges):
         return {field.attname: getattr(self, field.attname) for field in fields}
 
     def alike(self, using: str | None = None) -> DefaultQuerySet[WithDefault]:
-        """The rows of which one may be the default; those of a child model are alike, too."""
+        """The rows that share one default, including rows of child models."""
         model: Any = self._meta.get_field("default_marker").model
         return DefaultQuerySet(model, using=using).filter(**self._within)
 
     def _lock(self, using: str) -> int:
-        """Concurrent saves wait here; the number of rows that they wait for.
+        """Make concurrent saves wait here; return the number of rows they wait for.
 
-        All of them lock, and in one order, or they would deadlock. SQLite, which has no row
-        locks, is given a write that changes nothing: it fails a transaction that reads before
-        it writes if another one wrote in between.
+        Each locks the same rows in the same order, or they would deadlock. SQLite has no row locks,
+        so it gets a write that changes nothing: it would fail a transaction that reads before it
+        writes if another one wrote in between.
         """
         rows = self._queue(using)
         return (
@@ -132,5 +132,5 @@ class WithDefault(SavesChanges):
         return self.alike(using)
 
     def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
-        # A second default is no error: saving it demotes the first.
+        # A second default is not an error: saving it demotes the first.
         super().validate_constraints(exclude={*(exclude or ()), "default_marker"})

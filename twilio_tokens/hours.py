@@ -1,4 +1,4 @@
-"""Where hours and days begin, in the site's time zone or in another."""
+"""When hours and days begin, in the site's time zone or in another."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def start_of_hour(moment: datetime, zone: tzinfo | None = None) -> datetime:
-    """In UTC, where an hour of India, say, begins at half past.
+    """In UTC, where an hour in India, for example, begins at half past.
 
-    Without USE_TZ all moments are naive, and in the site's own time zone.
+    Without USE_TZ, all moments are naive and in the site's time zone.
     """
     if is_naive(moment):
         return moment.replace(minute=0, second=0, microsecond=0)
@@ -25,7 +25,7 @@ def start_of_hour(moment: datetime, zone: tzinfo | None = None) -> datetime:
 
 
 def hours_between(start: datetime, end: datetime, zone: tzinfo | None = None) -> list[datetime]:
-    """The beginnings of the hours from ``start``, which is one, to before ``end``."""
+    """The starts of the hours from ``start``, which is one itself, to before ``end``."""
     hours = []
     while start < end:
         hours.append(start)
@@ -40,7 +40,7 @@ def day_of(moment: datetime, zone: tzinfo | None = None) -> date:
 
 
 def start_of_day(day: date, zone: tzinfo | None = None) -> datetime:
-    """Its midnight, in UTC. Where clocks are put forward at midnight, it is that moment."""
+    """Midnight in UTC. If clocks go forward at midnight, the moment when they do."""
     midnight = datetime.combine(day, time.min)
     if not django_settings.USE_TZ:
         return midnight

@@ -1,7 +1,7 @@
-"""Counts the refusals of this process, and adds them to those of the hour.
+"""Counts the refusals of this process and adds them to the hour's total.
 
-They are written after a request, at most every ``EVERY`` seconds, so that a flood of refusals is
-no flood of writes. What a process has not written when it ends is lost.
+They are written after a request, at most every ``EVERY`` seconds, so a flood of refusals does not
+become a flood of writes. A process that ends loses what it has not written.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ class Refusals:
             self._due = time.monotonic() + EVERY
         try:
             self._write(counts)
-        except Exception as error:  # noqa: BLE001 - every request of the site ends here
+        except Exception as error:  # noqa: BLE001 - every request of the site passes here
             logger.warning("Refusals are not stored yet: %s", type(error).__name__)
         finally:
             with self._lock:
                 self._counts += counts
 
     def _write(self, counts: Counter[_Key]) -> None:
-        """What is written is no longer among the counts."""
+        """Remove each count once it is written."""
         for key in sorted(counts):
             HourlyCount.objects.add(*key, counts[key])
             del counts[key]
-        # Django has closed the connections of the request already, where they are not kept.
+        # Django has already closed the request's connections, unless they are persistent.
         connection = connections[router.db_for_write(HourlyCount)]
         if not connection.in_atomic_block:  # as it is in tests
             connection.close_if_unusable_or_obsolete()

@@ -1,4 +1,4 @@
-"""Saving what was changed and nothing else, and what fails without harm to the rest."""
+"""Rows that save only what was changed, and writes that fail without harming the rest."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .crypto import Sealed
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: How often what others were in the way of is done. Each time one of them is out of the way.
+#: How often a write is tried when others are in its way. After each try one of them has finished.
 TRIES = 5
-#: By which MariaDB says that it has undone one of two transactions that waited for each other.
+#: MariaDB's error code for rolling back one of two transactions that waited for each other.
 _DEADLOCK = 1213
 
 
@@ -30,32 +30,33 @@ def is_deadlock(error: DatabaseError) -> bool:
     return error.args[:1] == (_DEADLOCK,)
 
 
-#: Values of other types may change in place, so they count as changed.
+#: Values of other types may change in place, so they always count as changed.
 _UNCHANGING = (type(None), str, bytes, int, float, Decimal, date, time, timedelta, UUID, Sealed)
 
 
 def savepoint(using: str) -> AbstractContextManager[None]:
-    """What fails within it leaves the transaction around it usable, which PostgreSQL gives up.
+    """Keep the surrounding transaction usable after a failure, which PostgreSQL otherwise aborts.
 
-    It begins none: on a SQLite whose transactions begin with a lock, reading would wait for it.
+    Outside a transaction it begins none: where SQLite's transactions begin with a lock, a read
+    would wait for it.
     """
     is_needed = connections[using].in_atomic_block
     return transaction.atomic(using=using) if is_needed else nullcontext()
 
 
 class SavesChanges(models.Model):
-    """A row that was loaded saves only the fields that were changed since.
+    """A loaded row saves only the fields that were changed since.
 
-    Another process may have changed the others meanwhile: ``twilio_reencrypt`` the secret, say, or
-    an admin the default. Where nothing was changed nothing is written, and no signal is sent. A row
-    that was deleted meanwhile does not come back: to save it raises ``DatabaseError``, as every
-    save with ``update_fields`` does.
+    Another process may have changed the other fields in the meantime: ``twilio_reencrypt`` the
+    secret, say, or an admin the default. If nothing was changed, nothing is written and no signal
+    is sent. A row that was deleted in the meantime does not come back: saving it raises
+    ``DatabaseError``, as every save with ``update_fields`` does.
     """
 
-    #: Attributes that stay as they were when the row was added.
+    #: Attributes that cannot change once the row is added.
     unchangeable: tuple[str, ...] = ()
 
-    #: By attribute, what the database is known to hold; None for a row that was not loaded.
+    #: The values the database is known to hold, by attribute; None for a row that was not loaded.
     _loaded: dict[str, Any] | None = None
 
     class Meta:
@@ -101,7 +102,7 @@ class SavesChanges(models.Model):
         self._loaded = fresh
 
     def changed_fields(self, using: str) -> set[str] | None:
-        """The names of the fields that a save would write; None for all, as of a new row."""
+        """The names of the fields that a save would write; None for all, as for a new row."""
         if self._loaded is None or self._state.adding or not self._is_kept_in(using):
             return None
         fields: list[Any] = [field for field in self._meta.concrete_fields if not field.generated]
@@ -113,7 +114,7 @@ class SavesChanges(models.Model):
         return changed
 
     def _is_kept_in(self, using: str) -> bool:
-        # What was loaded from a replica is saved to its primary.
+        # A row loaded from a replica is saved to its primary.
         return using in (self._state.db, router.db_for_write(type(self), instance=self))
 
     def clean(self) -> None:
@@ -124,7 +125,7 @@ class SavesChanges(models.Model):
         attributes = [
             name
             for name in self.unchangeable
-            # What is deferred was not changed.
+            # A deferred field was not changed.
             if name in vars(self) and (names is None or self._field(name).name in names)
         ]
         stored = self._stored(using, attributes) if attributes else {}
@@ -135,7 +136,7 @@ class SavesChanges(models.Model):
                 raise ValidationError({field.name: ValidationError(message, code="read_only")})
 
     def _stored(self, using: str, attributes: Collection[str]) -> Mapping[str, Any]:
-        """What the database holds of this row; nothing for a new one."""
+        """What the database holds for this row; empty for a new one."""
         loaded = self._loaded or {}
         if self.changed_fields(using) is not None and loaded.keys() >= set(attributes):
             return {name: loaded[name] for name in attributes}
@@ -144,7 +145,7 @@ class SavesChanges(models.Model):
 
     def _is_changed(self, attribute: str) -> bool:
         loaded, values = self._loaded or {}, vars(self)
-        if attribute not in values:  # it is deferred
+        if attribute not in values:  # deferred
             return False
         value = values[attribute]
         return (
@@ -164,9 +165,9 @@ class SavesChanges(models.Model):
         return {name: values[name] for name in attributes if name in values}
 
     def remember(self, using: str, names: Collection[str] | None) -> None:
-        """Note that these fields, or all, are written.
+        """Note that these fields, or all fields, were written.
 
-        Until the transaction is committed nobody knows what the database will hold, so until then
+        Nobody knows what the database will hold until the transaction is committed, so until then
         they count as changed.
         """
         if names is None:

@@ -1,8 +1,8 @@
 """Twilio's REST API over HTTP: where to ask, how long to wait, what counts as an answer.
 
-What an answer means is told elsewhere. Nothing here raises because of an answer, or of none, but
-for a list that has no end. The requests go to Twilio's US1 hosts whatever ``TWILIO_REGION`` and
-``TWILIO_EDGE`` say.
+What an answer means is decided elsewhere. No answer raises an error, and neither does a missing
+answer, except for a list without an end. Requests go to Twilio's US1 hosts, whatever
+``TWILIO_REGION`` and ``TWILIO_EDGE`` say.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from django.db import connections
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from .characters import visible
 from .conf import answer_of, settings
@@ -33,43 +35,46 @@ if TYPE_CHECKING:
     from twilio.http.response import Response
     from twilio.rest import Client
 
-#: Seconds, to connect and again for each part of an answer, for an HTTP client without a timeout
-#: of its own.
+#: Seconds to connect, and again for each part of an answer; for HTTP clients without a timeout of
+#: their own.
 TIMEOUT = 5
 
-#: Seconds before the one repetition of a request. Told to wait longer, we give up.
+#: The longest wait, in seconds, before the one retry of a request. A longer wait means giving up.
 LONGEST_WAIT = 5
 
-#: Bytes of an answer. A thousand TwiML apps, the longest page that is asked for, take one million.
+#: Bytes. The longest page requested, of a thousand TwiML Apps, takes about one million.
 LARGEST_ANSWER = 8_000_000
 
 #: Characters. Names at Twilio have at most 256.
 LONGEST_TEXT = 1_000
 
-#: Pages of a list; more is a chain that does not end.
+#: Pages of a list. A longer one is taken to be endless.
 MOST_PAGES = 100
 
 API = "https://api.twilio.com"
 
-#: Where the keys of other regions are known.
+#: Where keys from other regions are valid.
 OTHER_REGIONS = {
     "ie1": "https://api.dublin.ie1.twilio.com",
     "au1": "https://api.sydney.au1.twilio.com",
     "jp1": "https://api.tokyo.jp1.twilio.com",
 }
 
-#: Tells of a key of any account whose it is.
+#: Names the account that a key belongs to.
 CONFIGURATION = "https://conversations.twilio.com/v1/Configuration"
 
 
 def one_app(account_sid: str, *, host: str = API) -> str:
-    """The address of a list that each key that can sign may see, however short."""
+    """The address of a list that every key that can sign may read, even if it is empty."""
     return f"{host}/2010-04-01/Accounts/{account_sid}/Applications.json?PageSize=1"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``data`` is empty for anything but JSON objects; ``status`` is 0 where nobody answered."""
+    """``data`` is empty for anything but a JSON object.
+
+    ``status`` is 0 if nobody answered; ``failure`` then says why, in a sentence.
+    """
 
     status: int
     data: Mapping[str, Any]
@@ -77,7 +82,7 @@ class Answer:
     failure: str = ""
 
     def says(self, *statuses: int) -> bool:
-        """Whether Twilio says so. What a proxy has to say is no JSON."""
+        """Whether Twilio itself answered so. A proxy's answer is not JSON."""
         return self.status in statuses and bool(self.data)
 
     @property
@@ -92,24 +97,24 @@ class Answer:
 
     @property
     def wait(self) -> float | None:
-        """Seconds until the request may be repeated; None if it should not be."""
+        """Seconds until the request may be retried; None if it should not be."""
         if self.status != 429 and self.status < 500:
             return None
         try:
             wait = max(0.0, float(self.retry_after))
         except ValueError:
-            return 0  # it may be a date, but is not with Twilio
+            return 0  # the header may hold a date, but Twilio sends none
         return wait if wait <= LONGEST_WAIT else None
 
 
 def texts(value: object) -> dict[str, str]:
-    """The texts in a JSON object of Twilio's, as any database and any page takes them."""
+    """The strings in a JSON object from Twilio, made safe for any database and any page."""
     items = value.items() if isinstance(value, Mapping) else ()
     return {name: visible(text[:LONGEST_TEXT]) for name, text in items if isinstance(text, str)}
 
 
 class Requests:
-    """Requests with one key's credentials, which take no longer than ``seconds`` all together."""
+    """Requests with one key's credentials that take at most ``seconds`` in total."""
 
     def __init__(self, account_sid: str, key_sid: str, secret: str, *, seconds: float) -> None:
         self.account_sid = account_sid
@@ -125,11 +130,11 @@ class Requests:
         return answer
 
     def pages(self, url: str | None) -> Iterator[Answer]:
-        """A list's, from its first; the last of them may be a failure."""
+        """The pages of a list, starting at ``url``; the last one may be a failure."""
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) == MOST_PAGES:
-                raise ListingFailed(_("Twilio's list does not end; nothing was taken from it."))
+                raise ListingFailed(_("Twilio's list does not end, so it was discarded."))
             seen.add(url)
             answer = self.get(url)
             yield answer
@@ -142,9 +147,9 @@ class Requests:
     def _get_once(self, url: str) -> Answer:
         """The answer, if it is complete in time.
 
-        A server that sends a byte now and then meets no timeout of a socket, nor does a slow name
-        server; and an HTTP client of the site need not have any. So a thread asks, and is left
-        behind when the time is over.
+        Socket timeouts do not catch a server that sends a byte now and then, or a slow name server,
+        and the site's own HTTP client need not have a timeout. So a thread sends the request and
+        is abandoned when the time is up.
         """
         if self._left > 0:
             answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -153,14 +158,19 @@ class Requests:
             with suppress(queue.Empty):
                 return answers.get(timeout=max(0, self._left))
             self._forget_request()
-        message = _("it did not answer in full within %(seconds)s seconds.")
-        return Answer(0, {}, failure=message % {"seconds": self._seconds})
+        seconds = ceil(self._seconds)
+        message = ngettext(
+            "There was no complete answer within %(seconds)d second.",
+            "There was no complete answer within %(seconds)d seconds.",
+            seconds,
+        )
+        return Answer(0, {}, failure=message % {"seconds": seconds})
 
     def _ask(self, url: str, answers: queue.SimpleQueue[Answer]) -> None:
         try:
             answers.put(self._answer(url))
         finally:
-            connections.close_all()  # of this thread: a client of the site may have used some
+            connections.close_all()  # those of this thread: the site's client may have opened some
 
     def _answer(self, url: str) -> Answer:
         try:
@@ -170,7 +180,8 @@ class Requests:
         except SettingError as error:
             return Answer(0, {}, failure=error.reason)
         except Exception as error:  # noqa: BLE001 - whatever a client raises, its frames hold the secret
-            return Answer(0, {}, failure=f"{type(error).__name__}.")
+            failure = _("The request failed: %(error)s.") % {"error": type(error).__name__}
+            return Answer(0, {}, failure=failure)
         try:
             data = json.loads(text)
         except (ValueError, RecursionError):
@@ -185,14 +196,14 @@ class Requests:
             self._forget_request()
 
     def _forget_request(self) -> None:
-        """Twilio's class keeps its last one, credentials included; a site may share the client."""
+        """Twilio's class keeps its last request with the credentials, and a site may share it."""
         client = vars(self).get("_client")
         if client is not None:
             client.http_client._test_only_last_request = None
 
     @cached_property
     def _client(self) -> Client:
-        # Only here, for a worker that never asks Twilio would start later and be larger by it.
+        # Imported here, so that a worker that never calls Twilio starts faster and stays smaller.
         from twilio.rest import Client  # noqa: PLC0415
 
         make = settings.http_client
@@ -200,13 +211,13 @@ class Requests:
             *self._credentials,
             self.account_sid,
             http_client=default_http_client() if make is None else answer_of("HTTP_CLIENT", make),
-            # Instead of the process's, in which TWILIO_REGION and TWILIO_EDGE divert requests.
+            # Not the process's environment, where TWILIO_REGION and TWILIO_EDGE redirect requests.
             environment={"TWILIO_REGION": "", "TWILIO_EDGE": ""},
         )
 
 
 def _next_page(url: str, page: Answer) -> str | None:
-    """The 2010 API has a path beside the items, the younger ones an address in ``meta``."""
+    """The 2010 API gives a path next to the items, newer APIs give an address in ``meta``."""
     following = page.data.get("next_page_uri") or texts(page.data.get("meta")).get("next_page_url")
     if not following:
         return None
@@ -216,7 +227,9 @@ def _next_page(url: str, page: Answer) -> str | None:
     except ValueError:
         is_same_host = False
     if not is_same_host:
-        raise ListingFailed(_("Twilio's list goes on at an unknown address; it was not asked."))
+        raise ListingFailed(
+            _("Twilio's list continues at an unknown address, so it was discarded.")
+        )
     return address
 
 
@@ -231,7 +244,7 @@ class AnswerTooLarge(Exception):
 
 
 def _read_body(response: HTTPResponse, **kwargs: Any) -> None:
-    """A hook of requests, which would read a body without an end to the end."""
+    """A hook for requests, which would otherwise read an endless body to its end."""
     body = io.BytesIO()
     for chunk in response.raw.stream(65_536, decode_content=True):
         body.write(chunk)

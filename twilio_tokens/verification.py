@@ -1,7 +1,7 @@
-"""What Twilio's answers mean for stored credentials, and for what is to be stored.
+"""What Twilio's answers mean for credentials, stored or about to be stored.
 
-What Twilio says is told as a ``Finding``; nothing here raises because of an answer, or of none, but
-for a list that Twilio did not give.
+The result is a ``Finding``. No answer from Twilio raises an error, and neither does a missing
+answer, except for a list that Twilio did not deliver.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .exceptions import ListingFailed, NotConfigured
 from .models import Account, APIKey, Outcome, Resource
 from .twilio_api import CONFIGURATION, OTHER_REGIONS, Answer, Requests, one_app, texts
 
-#: Seconds that a check takes at most: a request of the site waits for it, and servers end requests
-#: after 30.
+#: Seconds that a check may take. A request to the site waits for it, and servers end requests after
+#: 30 seconds.
 CHECK_SECONDS = 10
 
-#: The same for all the lists of one page.
+#: Seconds for all lists of one page together.
 LISTING_SECONDS = 24
 
 
@@ -41,16 +41,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class Listed:
-    """A service, an app or another resource as Twilio tells of it."""
+    """A service, an app or another resource, as Twilio lists it."""
 
     sid: str
     friendly_name: str
-    #: What Twilio tells of the other fields of its model.
+    #: Values for other fields of its model.
     values: Mapping[str, object] = field(default_factory=dict)
 
 
 def verify_credentials(account_sid: str, key_sid: str, secret: str) -> Finding:
-    """Whether the key can sign for the account."""
+    """Whether Twilio accepts the key for the account.
+
+    No request proves that it can sign. A Restricted key may be given access to whatever a Standard
+    key may call, so only a token that Twilio accepts is proof.
+    """
     requests = Requests(account_sid, key_sid, secret, seconds=CHECK_SECONDS)
     return _counted(APIKey, _verify_key(requests))
 
@@ -61,16 +65,16 @@ def verify_key(key: APIKey) -> Finding:
 
 
 def verify_resource(resource: Resource) -> Finding:
-    """Whether its account has it. Raises ``NotConfigured`` or ``SecretUnavailable``."""
+    """Whether the account has it. Raises ``NotConfigured`` or ``SecretUnavailable``."""
     return _counted(type(resource), _verify_resource(resource))
 
 
 def verify_listed(resource: Resource, listed: Listed) -> Finding:
-    """Whether it is what Twilio has under its SID."""
+    """Whether its fields agree with what Twilio has under its SID."""
     for name, value in listed.values.items():
         if getattr(resource, name) != value:
             text = yesno(value) if isinstance(value, bool) else value
-            message = _("At Twilio it has “%(field)s: %(value)s”.")
+            message = _("At Twilio, “%(field)s” is “%(value)s”.")
             message %= {"field": _label(resource, name), "value": text}
             return Finding(Outcome.REFUSED, message, field=name)
     message = _("Twilio knows it as “%(name)s”.")
@@ -80,15 +84,15 @@ def verify_listed(resource: Resource, listed: Listed) -> Finding:
 def list_resources(
     account: Account, kinds: Iterable[type[Resource]]
 ) -> tuple[dict[type[Resource], list[Listed]], dict[type[Resource], str]]:
-    """All that the account has of each kind, or else why Twilio did not tell.
+    """What the account has of each kind; and for each list that Twilio did not deliver, why.
 
-    Raises ``ListingFailed`` where Twilio told of none, ``NotConfigured`` or ``SecretUnavailable``.
+    Raises ``ListingFailed`` if Twilio delivered none, ``NotConfigured`` or ``SecretUnavailable``.
     """
     requests = _requests_of(account, seconds=LISTING_SECONDS)
     found, failed = {}, {}
     for kind in kinds:
         try:
-            # By SID: one made meanwhile moves another to the next page.
+            # By SID: one created in the meantime may push another to the next page.
             found[kind] = list({each.sid: each for each in _list(requests, kind)}.values())
         except ListingFailed as error:
             failed[kind] = error.message
@@ -108,16 +112,17 @@ def _counted(kind: type[Model], finding: Finding) -> Finding:
 def _verify_resource(resource: Resource) -> Finding:
     account, collection, kind = resource.account, resource.at_twilio, resource._meta.verbose_name
     if collection is None:
-        raise NotConfigured(f"Where Twilio could be asked about a {kind} is not known.")
+        message = _("This cannot be checked with Twilio: %(kind)s.")
+        raise NotConfigured(message % {"kind": kind})
     requests = _requests_of(account, seconds=CHECK_SECONDS)
     answer = requests.get(collection.item(account.sid, resource.sid))
     if answer.says(401, 403):
-        message = _("Twilio refuses the account's API key, so this was not looked up. Check it.")
+        message = _("Twilio rejects the account's API key, so this was not checked. Check the key.")
         return _refused(answer, "account", message)
     if answer.says(404):
         message = _(
             "Account %(account)s has no %(kind)s with this SID in region US1. Was it deleted, or "
-            "copied from another account or another product?"
+            "copied from another account or product?"
         ) % {"account": account.sid, "kind": kind}
         return _refused(answer, "sid", message)
     found = answer.texts
@@ -133,8 +138,8 @@ def _verify_key(requests: Requests) -> Finding:
     answer = requests.get(one_app(requests.account_sid))
     if answer.says(200) and isinstance(answer.data.get("applications"), list):
         message = _(
-            "Twilio accepts this key for its account, in US1. It does not tell whether this is a "
-            "Restricted key, which cannot sign Access Tokens."
+            "Twilio accepts this key for its account in region US1. This does not prove that the "
+            "key can sign Access Tokens: a Restricted key can pass the check, too."
         )
         return Finding(Outcome.VERIFIED, message)
     if answer.says(401):
@@ -148,12 +153,12 @@ def _verify_key(requests: Requests) -> Finding:
 
 
 def _why_unauthorized(requests: Requests, answer: Answer) -> Finding:
-    """Error 20003 says nothing of the reason: look where else the key is known."""
+    """Error 20003 does not give the reason, so find out where else the key is known."""
     for region, host in OTHER_REGIONS.items():
         if requests.get(one_app(requests.account_sid, host=host)).says(200):
             message = _(
-                "This is a key of region %(region)s. Access Tokens for Video work only with a key "
-                "of region US1: make one in the Twilio Console."
+                "This key is from region %(region)s. Access Tokens for Video need a key from "
+                "region US1: create one in the Twilio Console."
             ) % {"region": region.upper()}
             return _refused(answer, "sid", message)
     configuration = requests.get(CONFIGURATION)
@@ -164,19 +169,19 @@ def _why_unauthorized(requests: Requests, answer: Answer) -> Finding:
         message = _("This key belongs to another account, %(owner)s.") % {"owner": owner}
         return _refused(answer, "account", message)
     message = _(
-        "Twilio refuses this SID with this secret. The likely causes, in order: the secret was "
-        "cut off or is that of another key; the key was deleted at Twilio; it belongs to another "
-        "account; it was made in another region than US1; it is a Restricted key; the account is "
-        "suspended."
+        "Twilio rejects this SID with this secret. The possible causes, most likely first: the "
+        "secret is cut off or belongs to another key; the key was deleted at Twilio; it belongs to "
+        "another account; it was created outside region US1; it is a Restricted key; the account "
+        "is suspended."
     )
     return _refused(answer, "secret", message)
 
 
 def _not_permitted(answer: Answer) -> Finding:
     message = _(
-        "Twilio knows this key, but does not let it see the account's TwiML apps. It is probably a "
-        "Restricted key, which cannot sign Access Tokens: make a Standard key. Or the account is "
-        "suspended."
+        "Twilio knows this key, but does not let it list the account's TwiML Apps. It is probably "
+        "a Restricted key, which cannot sign Access Tokens: create a Standard key instead. "
+        "Otherwise the account may be suspended."
     )
     return _refused(answer, "sid", message)
 
@@ -186,14 +191,14 @@ def _list(requests: Requests, kind: type[Resource]) -> Iterator[Listed]:
     assert collection is not None
     for page in requests.pages(collection.first_page(requests.account_sid)):
         if page.says(401, 403):
-            message = _("Twilio refuses the account's API key. Check it.")
+            message = _("Twilio rejects the account's API key. Check the key.")
             raise ListingFailed(_refused(page, "account", message).message)
         if not page.says(200):
             raise ListingFailed(_unreachable(page).message)
         items = page.data.get(collection.items)
         for item in map(texts, items if isinstance(items, list) else [None]):
             if not item.get("sid") or not item.get("account_sid"):
-                raise ListingFailed(_("Twilio's list could not be understood."))
+                raise ListingFailed(_("Twilio's list has an unexpected format."))
             if item["account_sid"] != requests.account_sid:
                 raise ListingFailed(
                     _("The account's API key belongs to another account, %(account_sid)s.") % item
@@ -211,42 +216,42 @@ def _label(resource: Resource, name: str) -> str:
 
 
 def _refused(answer: Answer, field: str, message: str) -> Finding:
-    message += _(" (Twilio's error %(code)s)") % {"code": answer.code}
+    message = _("%(message)s (Twilio error %(code)s)") % {"message": message, "code": answer.code}
     return Finding(Outcome.REFUSED, message, answer.code, field)
 
 
 def _unreachable(answer: Answer) -> Finding:
     if answer.status == 0:
-        message = _("Twilio could not be reached: %(failure)s")
+        message = _("Twilio could not be reached. %(reason)s")
     elif answer.status == 429:
-        message = _("Twilio is limiting requests at the moment. Try again later.")
+        message = _("Twilio is limiting requests right now. Try again later.")
     elif answer.status >= 500:
-        message = _("Twilio cannot answer at the moment (HTTP %(status)d). Try again later.")
+        message = _("Twilio cannot answer right now (HTTP %(status)d). Try again later.")
     elif answer.data:
-        message = _("Twilio's answer (HTTP %(status)d) could not be understood.")
+        message = _("Twilio's answer (HTTP %(status)d) has an unexpected format.")
     else:
         message = _(
-            "What answered (HTTP %(status)d) is not Twilio's API. Is there a proxy or a firewall "
-            "in between?"
+            "The answer (HTTP %(status)d) did not come from Twilio's API. Is there a proxy or a "
+            "firewall in between?"
         )
-    message %= {"status": answer.status, "failure": answer.failure}
+    message %= {"status": answer.status, "reason": answer.failure}
     return Finding(Outcome.UNREACHABLE, message, answer.code)
 
 
-# Whose key asks
+# Which key is used
 
 
 def _requests_with(key: APIKey, *, seconds: float) -> Requests:
-    account_sid = key.account.sid  # a query may fail, and must not while the plaintext is here
+    account_sid = key.account.sid  # a query may fail, and must not do so next to the plaintext
     secret = unseal(key.secret, row=key.id, sid=key.sid)
     return Requests(account_sid, key.sid, secret, seconds=seconds)
 
 
 def _requests_of(account: Account, *, seconds: float) -> Requests:
-    # Neither the remembered one nor a replica's: a check must know the key that was saved a moment
-    # ago.
+    # Neither from the cache nor from a replica: a check must see a key that was saved a moment ago.
     keys = APIKey.objects.using(router.db_for_write(APIKey)).select_related("account")
     key = keys.newest_active(account.pk)
     if key is None:
-        raise NotConfigured(f"Account {account.sid} has no active API key.")
+        message = _("Account %(account)s has no active API key.")
+        raise NotConfigured(message % {"account": account.sid})
     return _requests_with(key, seconds=seconds)

@@ -209,6 +209,6 @@ def test_who_may_issue_test_tokens_is_told_which_users_there_are_and_nobody_else
     test = url(IssuedToken, "test")
     for name, is_there in (("anna", True), ("annabel", False), ("ann", False)):
         page = client.post(test, {"username": name, "video": "on"}).content.decode()
-        assert ("There is no such user." in page) is not is_there
+        assert ("This user does not exist." in page) is not is_there
     User.objects.filter(username="superuser").update(is_superuser=False)
     assert client.post(test, {"username": "anna"}).status_code == 403

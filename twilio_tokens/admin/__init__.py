@@ -1,4 +1,4 @@
-"""The operators' console."""
+"""The console for admins."""
 
 from . import accounts as accounts
 from . import keys as keys

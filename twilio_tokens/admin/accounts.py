@@ -1,4 +1,4 @@
-"""Accounts."""
+"""Accounts in the console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit as a CSV file, however long it is."""
+"""Exports the audit as a CSV file of any length."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from twilio_tokens.models import IssuedToken
 
 logger = logging.getLogger(__name__)
 
-#: Records that are read, and sent, at a time.
+#: Records that are read and sent at a time.
 CHUNK = 2_000
 
-#: What a formula begins with. Some spreadsheets also take other forms of the signs, which Unicode
-#: makes alike, and skip what cannot be seen in front of them.
+#: How a formula begins. Some spreadsheets also accept variants of these signs, which Unicode
+#: normalizes, and skip invisible characters in front of them.
 FORMULA_SIGNS = ("=", "+", "-", "@", "|", "\N{MINUS SIGN}")
 
 COLUMNS = (
@@ -46,9 +46,9 @@ COLUMNS = (
 
 
 class ChunkedResponse(StreamingHttpResponse):
-    """Streams what takes the database to make, under WSGI and ASGI.
+    """Streams an iterator that reads the database, under WSGI and ASGI.
 
-    Under ASGI, Django would collect all of a synchronous iterator before it sends any.
+    Under ASGI, Django would read a synchronous iterator to its end before sending anything.
     """
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -66,21 +66,21 @@ def csv_response(records: QuerySet[IssuedToken]) -> ChunkedResponse:
 
 
 def _chunks(records: QuerySet[IssuedToken]) -> Iterator[str]:
-    yield "\ufeff"  # Excel takes a file without it for Latin-1
+    yield "\ufeff"  # without it, Excel reads the file as Latin-1
     yield _lines([COLUMNS])
     try:
         for chunk in _pages(records):
             yield _lines([[_cell(value) for value in _row(record)] for record in chunk])
     except Error:
-        # The status was sent long ago, and a file that just ends looks complete.
+        # The status has been sent long ago, and a file that just ends looks complete.
         logger.exception("The export of issued tokens broke off.")
-        yield _lines([[gettext("INCOMPLETE: the database failed here. Export again.")]])
+        yield _lines([[gettext("INCOMPLETE: the database failed at this point. Export again.")]])
 
 
 def _pages(records: QuerySet[IssuedToken]) -> Iterator[list[IssuedToken]]:
-    """The newest first, by short queries: no cursor and no transaction lasts for the download.
+    """Newest first, by short queries: no cursor and no transaction lasts as long as the download.
 
-    The driver of MariaDB would hold all rows of one query in memory, and poolers in front of
+    MariaDB's driver would hold all rows of one query in memory, and connection poolers in front of
     PostgreSQL lose its cursors.
     """
     rest = records.order_by("-issued_at", "-pk")
@@ -102,12 +102,12 @@ def _row(record: IssuedToken) -> Iterator[object]:
 
 
 def _iso(moment: datetime) -> str:
-    """With its distance from UTC, also where USE_TZ is off."""
+    """With the UTC offset, even if USE_TZ is off."""
     return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).isoformat()
 
 
 def _cell(value: object) -> str:
-    """An apostrophe makes a text of what a spreadsheet would take for a formula."""
+    """An apostrophe turns what a spreadsheet would read as a formula into text."""
     text = "" if value is None else visible(str(value))
     return f"'{text}" if _is_formula(text) else text
 
@@ -120,6 +120,6 @@ def _is_formula(text: str) -> bool:
 
 def _lines(rows: Iterable[Iterable[str]]) -> str:
     text = StringIO()
-    # Quoted, a semicolon ends no cell where spreadsheets expect one between cells.
+    # Quoted, a semicolon does not end a cell where spreadsheets use it as the separator.
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows(rows)
     return text.getvalue()

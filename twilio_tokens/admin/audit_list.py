@@ -27,10 +27,10 @@ from twilio_tokens.characters import visible
 from twilio_tokens.grants import registered
 from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
 
-#: The list shows so many at most, and counts no further.
+#: The list shows and counts at most this many.
 LONGEST_LIST = 10_000
 
-#: So many keys stand beside the list. The others are chosen by a click on one in the list.
+#: Keys in the filter next to the list. To choose another key, click it in the list.
 LISTED_KEYS = 12
 
 _Row = TypeVar("_Row", bound=Model)
@@ -59,26 +59,26 @@ class AuditList(SafeChangeList):
     longest_list = LONGEST_LIST
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
-        """Not joined: MariaDB would sort all rows of the join, for one page."""
+        """Without a join: MariaDB would sort all joined rows to show one page."""
         return super().get_queryset(request, *args, **kwargs).prefetch_related("user", "api_key")
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """One column, and the rows' order in its index: databases walk an index either way."""
+        """One column, in the order of its index, which databases can read in both directions."""
         first = str(super().get_ordering(request, queryset)[0])
         return [first, "-pk" if first.startswith("-") else "pk"]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if self.paginator.is_capped:
-            # Beside the search box stands no count then: it would be wrong.
+            # This hides the count next to the search box, which would be wrong.
             self.full_result_count = self.result_count
 
     @cached_property
     def dates(self) -> dict[str, Any]:
-        """What ``admin/date_hierarchy.html`` shows.
+        """The context of ``admin/date_hierarchy.html``.
 
-        Django's own looks at the date of every row to leave out days without any, in the
-        database's time zone tables, which MariaDB does not always have.
+        To leave out days without rows, Django reads the date of every row, using the database's
+        time zone tables, which MariaDB does not always have.
         """
         issued = self.root_queryset.values_list("issued_at", flat=True)
         oldest = issued.order_by("issued_at").first()
@@ -96,7 +96,7 @@ class AuditList(SafeChangeList):
         }
 
     def _chosen(self) -> list[int]:
-        """The year, month and day in the page's address, as far as they go."""
+        """The year, month and day in the page's address, as far as they are given."""
         chosen: list[int] = []
         for unit in UNITS:
             value = self.params.get(f"issued_at__{unit}")
@@ -116,7 +116,7 @@ def _levels_of(moment: datetime) -> list[int]:
 
 
 def _within(start: list[int], first: list[int], last: list[int]) -> Iterator[list[int]]:
-    """The years, months or days of ``start`` from ``first`` to ``last``, or a day itself."""
+    """The years, months or days within ``start``, from ``first`` to ``last``; for a day, itself."""
     if len(start) == len(UNITS):
         yield start
         return
@@ -187,7 +187,7 @@ def _known(lookups: dict[Any, dict[str, Any]], value: str | None) -> dict[str, A
 
 
 class RelatedFilter(admin.SimpleListFilter, Generic[_Row]):
-    """By a row that a click in the list chooses; not all of a million stand beside the list."""
+    """By a row chosen with a click in the list, because a filter cannot offer a million rows."""
 
     field_name: str
     label: Callable[[_Row], str]
@@ -213,7 +213,7 @@ class RelatedFilter(admin.SimpleListFilter, Generic[_Row]):
         return queryset if value is None else queryset.filter(**{self.field_name: value})
 
     def listed(self) -> Iterable[_Row]:
-        """The rows that stand there unasked."""
+        """The rows that the filter always offers."""
         return ()
 
 

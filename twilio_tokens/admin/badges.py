@@ -1,4 +1,4 @@
-"""Words that stand out by what they mean, and the small print beside them."""
+"""Words highlighted by their meaning, with small print next to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of the admin that an odd address does not break."""
+"""Change lists that survive odd addresses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from django.http import HttpRequest
 
 from twilio_tokens.saving import savepoint
 
-#: What databases and their drivers raise for a value that no column can hold: a number that is
-#: too large, a year beyond the calendar, a NUL, a broken pattern. Each has its own choice.
+#: What databases and their drivers, each in its own way, raise for a value that no column can
+#: hold: a number that is too large, a year beyond the calendar, a NUL, a broken pattern.
 UNUSABLE_VALUE = (DatabaseError, OverflowError, ValueError, re.error)
 
 
 class SafeChangeList(ChangeList):
-    """Django finds only the filters incorrect that it cannot read; the database refuses others."""
+    """Also rejects filter values that Django accepts but the database refuses."""
 
     def get_filters(self, request: HttpRequest) -> tuple[Any, ...]:
         try:
@@ -31,7 +31,7 @@ class SafeChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         try:
-            # PostgreSQL gives up a transaction at the first refusal.
+            # PostgreSQL aborts a transaction at the first error.
             with savepoint(self.root_queryset.db):
                 super().get_results(request)
         except UNUSABLE_VALUE as error:

@@ -1,7 +1,7 @@
-"""Charts as SVG. Each is drawn beside a table that says the same.
+"""Charts as SVG. Each comes with a table of the same data.
 
-The sizes are attributes and the colours are classes of ``console.css``, so that they need no inline
-style, and follow the theme. Across, all is in percent: texts are as large on a phone.
+Sizes are attributes and colours are classes of ``console.css``, so the charts need no inline styles
+and follow the theme. Widths are percentages, so text keeps its size on a phone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from django.utils.safestring import SafeString
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-#: Pixels: of the columns, above them, and of the whole with what stands below.
+#: Pixels: the columns, the space above them, and everything including the labels below.
 HEIGHT, ABOVE, WHOLE = 160, 16, 200
-#: Of the width that there is for a column.
+#: The share of a column's width that stays empty.
 GAP = 0.2
-#: Texts below the columns.
+#: Labels below the columns.
 MOST_LABELS = 4
 
 
@@ -45,10 +45,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Columns over time, of which each shows its series one upon the other.
+    """Columns over time, each with its series stacked.
 
-    ``totals`` is what is said of a column as a whole. It is not the sum where one token counts in
-    several series.
+    ``totals`` has one number per column. It is not the sum of the series if a token counts in
+    several of them.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[str, list[str]]]:
-        """Of the table, the latest first: the period, then the total and each of the series."""
+        """The table's rows, latest first: the period, then the total and each of the series."""
         columns = zip(self.totals, *(each.values for each in self.series), strict=True)
         rows = zip(self.long_labels, columns, strict=True)
         return [(label, [grouped(value) for value in values]) for label, values in rows][::-1]
@@ -151,7 +151,7 @@ class Chart:
 
 
 def round_up(value: int) -> int:
-    """To 1, 2 or 5, and zeros: where an axis ends."""
+    """Up to 1, 2 or 5 followed by zeros, where the axis ends."""
     if value < 1:
         return 1
     unit = int(10 ** floor(log10(value)))
@@ -160,7 +160,7 @@ def round_up(value: int) -> int:
 
 @dataclass(frozen=True)
 class Bar:
-    """A row of a table, with its number drawn."""
+    """A table row with its number drawn as a bar."""
 
     name: str
     value: int
@@ -190,5 +190,5 @@ def _joined(parts: Iterable[SafeString]) -> SafeString:
 
 
 def _short(number: float) -> str:
-    """As SVG has it, whatever the language."""
+    """In SVG's notation, whatever the language."""
     return f"{number:.2f}".rstrip("0").rstrip(".")

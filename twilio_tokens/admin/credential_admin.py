@@ -1,10 +1,10 @@
-"""What the pages of all credentials have in common."""
+"""What the pages of all credentials share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -12,10 +12,11 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.db import IntegrityError, OperationalError
-from django.db.models import Model, QuerySet
+from django.db.models import Field, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -25,13 +26,16 @@ from twilio_tokens.admin.change_list import SafeChangeList, are_usable_ids
 from twilio_tokens.admin.database_failures import tells_of_failures
 from twilio_tokens.admin.forms import CredentialForm
 from twilio_tokens.admin.moments import to_the_minute
-from twilio_tokens.admin.page import PrivateHistory
+from twilio_tokens.admin.page import PrivateHistory, about
 from twilio_tokens.characters import visible
 from twilio_tokens.error_reports import hide_posted_secrets
 from twilio_tokens.exceptions import Unavailable
 from twilio_tokens.models import Account, Checked, IssuedToken, Outcome
 from twilio_tokens.saving import TRIES, is_deadlock
 from twilio_tokens.verification import Finding, verify_resource
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 LEVELS = {
     Outcome.VERIFIED: messages.SUCCESS,
@@ -46,7 +50,7 @@ _Answer = TypeVar("_Answer")
 
 
 class CredentialAdmin(PrivateHistory):
-    """A secret may be typed into each of these forms, by mistake too."""
+    """A secret may be typed into any of these forms, even by mistake."""
 
     form = CredentialForm
 
@@ -60,7 +64,7 @@ class CredentialAdmin(PrivateHistory):
         return urls
 
     def own_urls(self) -> list[URLPattern]:
-        """The pages that Django's admin does not have."""
+        """Pages beyond those of Django's admin."""
         return []
 
     def url(self, route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
@@ -70,25 +74,38 @@ class CredentialAdmin(PrivateHistory):
         return pattern
 
     def address(self, name: str, *args: int | UUID) -> str:
-        """Of a page of this model, in the admin site that this is."""
+        """The address of a page of this model, on this admin site."""
         quoted = [quote(each) for each in args]
         return reverse(f"{self.admin_site.name}:{self._url_name(name)}", args=quoted)
 
     def _url_name(self, name: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{name}"
 
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - theirs
+        """With a link to where the Twilio Console shows the SID, if the address is known."""
+        field: Any = super().formfield_for_dbfield(db_field, *args, **kwargs)
+        url = getattr(self.model, "console_url", "")
+        if db_field.name == "sid" and url:
+            field.help_text = format_html(
+                '{} <a href="{}" target="_blank" rel="noreferrer noopener">{}</a>',
+                field.help_text,
+                url,
+                gettext("Open in the Twilio Console"),
+            )
+        return field
+
     def may_save(self, request: HttpRequest, row: Model | None) -> bool:
         if row is None:
             return self.has_add_permission(request)
         return self.has_change_permission(request, row)
 
-    # What is shown of a row, but not to be changed
+    # Fields that are shown read-only
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Fieldsets:  # noqa: ANN401 - theirs
         return self.as_shown(request, obj, list(super().get_fieldsets(request, obj)))
 
     def as_shown(self, request: HttpRequest, row: Model | None, fieldsets: Fieldsets) -> Fieldsets:
-        """Django makes an account that is only shown a link, also for who may not follow it."""
+        """Django renders a read-only account as a link, even for users who may not follow it."""
         if row is None:
             return fieldsets
         instead = {}
@@ -130,15 +147,15 @@ class CredentialAdmin(PrivateHistory):
         selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if are_usable_ids(self.model, selected):
             return super().response_action(request, *args, **kwargs)
-        message = gettext("What you selected is no longer there. Select again.")
+        message = gettext("Your selection no longer exists. Select again.")
         self.message_user(request, message, messages.WARNING)
         return None
 
-    # Two requests at once
+    # Concurrent requests
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         view = partial(super().changelist_view, request, *args, **kwargs)
-        # An action of the site's own may do what should not be done twice.
+        # A site's own action may do things that must not be done twice.
         if "_save" in request.POST or request.POST.get("action") == "delete_selected":
             return again_if_outrun(view)
         return view()
@@ -151,15 +168,15 @@ class CredentialAdmin(PrivateHistory):
 
 
 def _replaced(field: object, instead: dict[str, str]) -> object:
-    """Of several fields in one line nothing is known."""
+    """Leave several fields on one line alone."""
     return instead.get(field, field) if isinstance(field, str) else field
 
 
 def again_if_outrun(view: Callable[[], _Answer]) -> _Answer:
-    """What the form found free, another request may take before it is saved.
+    """Run the view again if another request took what the form found free.
 
-    The view's transaction is rolled back then. The second time the form sees what is stored.
-    MariaDB may meet a deadlock more often.
+    The view's transaction is rolled back, and the second time the form sees what is stored. MariaDB
+    may run into a deadlock several times.
     """
     for tries in range(1, TRIES):
         try:
@@ -171,7 +188,7 @@ def again_if_outrun(view: Callable[[], _Answer]) -> _Answer:
 
 
 class ProtectedByAudit(CredentialAdmin):
-    """Says why a row that signed tokens stays, without loading a million records to list them."""
+    """Says why a row that signed tokens cannot be deleted, without loading a million records."""
 
     #: The path from an issued token to the rows of this admin.
     audit_path: str
@@ -182,10 +199,10 @@ class ProtectedByAudit(CredentialAdmin):
         count = IssuedToken.objects.filter(**{f"{self.audit_path}__in": objs}).count()
         if count:
             message = ngettext(
-                "%(count)d issued token, which is the audit of what was signed. Make the API key "
-                "inactive instead.",
-                "%(count)d issued tokens, which are the audit of what was signed. Make the API "
-                "key inactive instead.",
+                "%(count)d issued token: it is the audit of what was signed. Deactivate the API "
+                "key instead.",
+                "%(count)d issued tokens: they are the audit of what was signed. Deactivate the "
+                "API key instead.",
                 count,
             )
             return [], {}, set(), [message % {"count": count}]
@@ -193,9 +210,11 @@ class ProtectedByAudit(CredentialAdmin):
 
 
 class CheckedAdmin(CredentialAdmin):
-    """Rows that Twilio can be asked about."""
+    """Rows that can be checked with Twilio."""
 
     actions = ("check_with_twilio",)
+    #: What a successful check does not prove.
+    caveat: _StrOrPromise = ""
 
     ask_twilio: Callable[[Any], Finding] = staticmethod(verify_resource)
 
@@ -209,25 +228,28 @@ class CheckedAdmin(CredentialAdmin):
             try:
                 finding = self.ask_twilio(row)
             except Unavailable as error:
-                self.message_user(request, f"{row}: {error.reason}", messages.ERROR)
+                text = about(row, error.reason)
+                self.message_user(request, text, messages.ERROR)
                 continue
             row.record_check(finding.outcome, finding.message, finding.code)
             if finding.outcome == Outcome.VERIFIED:
                 confirmed += 1
                 continue
-            self.message_user(request, f"{row}: {finding.message}", LEVELS[finding.outcome])
+            text = about(row, finding.message)
+            self.message_user(request, text, LEVELS[finding.outcome])
             if finding.outcome == Outcome.UNREACHABLE:
-                # Each of the others could take as long to fail.
-                message = gettext("The remaining rows were not checked.")
+                # Each of the others could take just as long to fail.
+                message = gettext("The remaining entries were not checked.")
                 self.message_user(request, message, messages.WARNING)
                 break
         if confirmed:
             message = ngettext(
-                "%(count)d was checked, and Twilio confirms it.",
-                "%(count)d were checked, and Twilio confirms them.",
+                "Twilio confirmed %(count)d entry.",
+                "Twilio confirmed %(count)d entries.",
                 confirmed,
             )
-            self.message_user(request, message % {"count": confirmed}, messages.SUCCESS)
+            text = f"{message % {'count': confirmed}} {self.caveat}".rstrip()
+            self.message_user(request, text, messages.SUCCESS)
 
     @admin.display(description=_("check with Twilio"), ordering="check_outcome")
     def check_badge(self, row: Checked) -> SafeString:
@@ -235,9 +257,11 @@ class CheckedAdmin(CredentialAdmin):
             return badge("neutral", gettext("never checked"))
         moment = to_the_minute(row.checked_at)
         is_good = row.check_outcome == Outcome.VERIFIED
-        note = moment if is_good else f"{moment}: {row.check_message}"
+        text = str(self.caveat) if is_good else row.check_message
         return badge(
-            OUTCOMES.get(row.check_outcome, "neutral"), row.get_check_outcome_display(), note
+            OUTCOMES.get(row.check_outcome, "neutral"),
+            row.get_check_outcome_display(),
+            about(moment, text) if text else moment,
         )
 
 

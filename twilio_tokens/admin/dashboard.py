@@ -1,11 +1,11 @@
-"""What goes on, for who looks rather than reads."""
+"""The dashboard: what is going on, at a glance."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -26,9 +26,12 @@ from twilio_tokens.characters import visible
 from twilio_tokens.grants import registered
 from twilio_tokens.models import APIKey, Kind
 
-#: Colours that are told apart; the last is that of all others together.
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+#: Colours that can be told apart; the last one stands for all others together.
 MOST_SERIES = 6
-#: Rows of a table: of users, of rooms, of keys.
+#: Rows of each table: users, rooms, keys.
 MOST_ROWS = 10
 #: A month before the key is a year old.
 REPLACE_SOON = timedelta(days=335)
@@ -45,7 +48,7 @@ def dashboard_view(model_admin: admin.ModelAdmin[Any], request: HttpRequest) -> 
     told = figures(unit.periods(timezone.now(), timezone.get_current_timezone()))
     context = {
         "title": _("Dashboard"),
-        "span": unit.span,
+        "reasons_title": unit.reasons,
         "units": [(f"?by={name}", each.label, name == by) for name, each in UNITS.items()],
         "until": told.until and to_the_minute(told.until),
         "is_late": told.is_late,
@@ -78,9 +81,10 @@ def _issued(told: Figures, unit: Unit) -> Chart:
     found = [product for product in told.issued if product and product not in labels]
     products = [*labels, *sorted(found)]
     named = {product: labels.get(product, visible(product)) for product in products}
-    description = _("A token for several products counts for each of them in the columns.")
-    title = _("Tokens by product in %(span)s") % {"span": unit.span}
-    return _chart("twilio-issued", title, description, told, told.issued, named, told.issued[""])
+    description = _("In the columns, a token for several products counts once for each of them.")
+    return _chart(
+        "twilio-issued", unit.issued, description, told, told.issued, named, told.issued[""]
+    )
 
 
 def _refused(told: Figures, unit: Unit) -> Chart:
@@ -88,15 +92,14 @@ def _refused(told: Figures, unit: Unit) -> Chart:
     for of_code in told.refused.values():
         total += of_code
     codes = sorted(told.refused, key=lambda code: (-told.refused[code].total(), code))
-    title = _("Refusals by reason in %(span)s") % {"span": unit.span}
-    description = _("The reasons are the codes of the API's errors.")
+    description = _("The reasons are the error codes of the API.")
     named = {code: code for code in codes}
-    return _chart("twilio-refused", title, description, told, told.refused, named, total)
+    return _chart("twilio-refused", unit.refused, description, told, told.refused, named, total)
 
 
 def _chart(
     name: str,
-    title: str,
+    title: _StrOrPromise,
     description: str,
     told: Figures,
     counts: PerPeriod,
@@ -138,7 +141,7 @@ def _parts(counts: Counter[str], labels: Mapping[str, str]) -> str:
 
 
 def _most(counts: Counter[str], address: str = "") -> list[Bar]:
-    """``address`` is that of a list that can be searched for them."""
+    """``address`` is that of a list in which they can be searched."""
     rows = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_ROWS]
     urls = (address and f"{address}?{urlencode({'q': name})}" for name, _count in rows)
     return [
@@ -151,7 +154,7 @@ def _most(counts: Counter[str], address: str = "") -> list[Bar]:
 
 
 def _keys(of_keys: admin.ModelAdmin[Any]) -> list[Bar]:
-    """The oldest that are active."""
+    """The oldest active keys."""
     keys = list(APIKey.objects.filter(is_active=True).order_by("created_at", "pk")[:MOST_ROWS])
     ages = [timezone.now() - key.created_at for key in keys]
     most = max([YEAR, *ages]).days

@@ -1,4 +1,4 @@
-"""What the console answers where the database fails, instead of Django's bare 500."""
+"""The console's answer when the database fails, instead of Django's bare 500."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def tells_of_failures(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """A page that does not answer 500 where it can neither read nor write.
+    """Make a view answer 503 with an explanation when the database cannot be read or written.
 
-    With DEBUG on, Django's own page says more. Values that the database refuses are a mistake of
-    ours or the site's, and are reported as that.
+    With DEBUG on, Django's own page says more. Values that the database refuses are a bug, in this
+    app or in the site, and are reported as such.
     """
 
     @wraps(view)
@@ -36,7 +36,7 @@ def tells_of_failures(view: Callable[..., HttpResponseBase]) -> Callable[..., Ht
                 raise
             reported = {"request": request, "status_code": 503}
             logger.exception("The database failed: %s", request.path, extra=reported)
-            # No more than a text: a theme may ask the database who is signed in.
+            # A plain page: a theme might ask the database who is signed in.
             page = render_to_string(
                 "admin/twilio_tokens/database_failed.html", {"error": type(error).__name__}
             )

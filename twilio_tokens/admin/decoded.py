@@ -1,4 +1,4 @@
-"""A decoded token, as pages show it."""
+"""A decoded token, prepared for pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from twilio_tokens.decoding import DecodedToken
 
 
 def pretty(data: object) -> str:
-    """JSON for people. A token may hold what no page can."""
+    """JSON for people to read. A token may hold characters that no page can show."""
     return visible(json.dumps(data, indent=2, ensure_ascii=False), has_lines=True)
 
 
@@ -46,7 +46,7 @@ def moments(decoded: DecodedToken) -> Iterator[tuple[str, str, str]]:
             continue
         try:
             shown = to_the_second(moment)
-        except OverflowError:  # the first or last day that Python knows, in another time zone
+        except OverflowError:  # Python's first or last day, in another time zone
             continue
         now = datetime.now(moment.tzinfo)
         distance = _("in %(time)s") if moment > now else _("%(time)s ago")

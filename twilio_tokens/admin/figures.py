@@ -1,7 +1,7 @@
-"""What the dashboard tells, read by a few queries that a million records make no slower.
+"""The dashboard's figures, read by a few queries that a million records do not slow down.
 
-What is counted is read from the counts. What is not yet is read from the records, unless there are
-too many of them.
+Counted tokens are read from the counts. Tokens that are not counted yet are read from the records,
+unless there are too many of them.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from twilio_tokens.admin.periods import Periods
 from twilio_tokens.hours import DAY, day_of, start_of_day, start_of_hour
 from twilio_tokens.models import BusiestOfDay, HourlyCount, IssuedToken, Kind, RollUp
 
-#: So many records that are not counted yet are read for the page.
+#: At most this many uncounted records are read for the page.
 MOST_UNCOUNTED = 5_000
-#: Live tokens are counted no further.
+#: Live tokens are counted up to this number.
 MOST_LIVE = 100_000
-#: Days of which the busiest are told, today not among them.
+#: Days over which the busiest are added up, not counting today.
 BUSIEST_DAYS = 30
-#: After this time without counting, the page says how it is done.
+#: If nothing has been counted for this long, the page says how to count.
 COUNTED_LATE = timedelta(hours=3)
 
-#: Counts by name, for each period by its number.
+#: By name, the counts for each period's number.
 PerPeriod = defaultdict[str, Counter[int]]
 
 
 @dataclass
 class Figures:
-    """Of ``periods``, except for what is live now and who was busiest."""
+    """For ``periods``, except for the live tokens and the busiest."""
 
     periods: Periods
     #: By product; ``""`` is all tokens.
     issued: PerPeriod = field(default_factory=lambda: defaultdict(Counter))
     #: By code.
     refused: PerPeriod = field(default_factory=lambda: defaultdict(Counter))
-    #: For each code, how many of each product.
+    #: By code, the count for each product.
     refused_of: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     busiest: dict[str, Counter[str]] = field(default_factory=dict)
     live: int = 0
-    #: Until when all tokens are in the figures; None for until now.
+    #: The moment up to which the figures are complete; None if they are up to date.
     until: datetime | None = None
 
     @property
@@ -64,7 +64,7 @@ def figures(periods: Periods) -> Figures:
 
 
 def _read_counts(told: Figures, counted: datetime | None) -> None:
-    # What is counted between two queries of this page must not be told twice.
+    # What is counted between two queries of this page must not be included twice.
     issued = Q(code="", hour__lt=counted) if counted else Q(pk=None)
     rows: Any = (
         HourlyCount.objects.filter(hour__gte=told.periods.start, hour__lt=told.periods.end)
@@ -109,7 +109,7 @@ def _read_busiest(told: Figures, counted: datetime | None) -> None:
 
 
 def _uncounted(since: datetime | None, *fields: str) -> list[Any]:
-    """Of the records since then, the oldest: one more than the page would count, at most."""
+    """The oldest records since then: at most one more than the page would count."""
     records = IssuedToken.objects.order_by("issued_at").values_list(*fields)
     if since is not None:
         records = records.filter(issued_at__gte=since)

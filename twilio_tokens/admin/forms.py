@@ -19,7 +19,7 @@ class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[t
     def clean(self, value: object) -> QuerySet[Any]:
         try:
             return super().clean(value)
-        except OverflowError:  # SQLite looks for no number so large
+        except OverflowError:  # SQLite cannot look up a number this large
             raise ValidationError(
                 self.error_messages["invalid_choice"],
                 code="invalid_choice",
@@ -28,7 +28,7 @@ class SafeMultipleChoiceField(forms.ModelMultipleChoiceField):  # type: ignore[t
 
 
 class CredentialForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Saves what its user changed. What others changed since the page was drawn stays so."""
+    """Saves only what its user changed, and so keeps what others changed in the meantime."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,8 +56,8 @@ class RestrictedResourceForm(CredentialForm):
         label=_("Open to everyone"),
         required=False,
         help_text=_(
-            "Nobody may use it, because the last of its groups was deleted. Choose groups, or tick "
-            "this to let every signed-in user use it."
+            "Nobody may use it, because its last group was deleted. Choose groups, or select this "
+            "to let every signed-in user use it."
         ),
     )
 
@@ -68,14 +68,14 @@ class RestrictedResourceForm(CredentialForm):
         elif "groups" in self.fields:
             # The field's own text says that without groups everyone may use it.
             self.fields["groups"].help_text = _(
-                "Only members may use it; superusers, too, must be members."
+                "Only members of the chosen groups may use it. Superusers must be members, too."
             )
 
 
 class APIKeyForm(CredentialForm):
-    """Asks Twilio before it takes a new secret."""
+    """Checks a new secret with Twilio before saving it."""
 
-    #: What Twilio said, if it was asked.
+    #: The result, if Twilio was asked.
     finding: Finding | None = None
 
     check_with_twilio = forms.BooleanField(
@@ -83,8 +83,8 @@ class APIKeyForm(CredentialForm):
         required=False,
         initial=True,
         help_text=_(
-            "Ask Twilio whether it knows this key before it is saved. With this off the key is "
-            "saved unchecked, and signs at once if it is the newest active key of its account."
+            "Ask Twilio about this key before saving it. Without the check, the key is saved as it "
+            "is, and signs at once if it is the newest active key of its account."
         ),
     )
 
@@ -105,7 +105,7 @@ class APIKeyForm(CredentialForm):
             self._ask_twilio()
 
     def _ask_twilio(self) -> None:
-        """A key that is stored already may be changed whatever Twilio says: to retire it, say."""
+        """A stored key may be changed whatever Twilio says, for example to retire it."""
         key = self.instance
         if not isinstance(key.secret, str):
             with suppress(SecretUnavailable):
@@ -120,15 +120,15 @@ class APIKeyForm(CredentialForm):
                 "check_with_twilio",
                 _(
                     "%(reason)s The key could not be checked, so nothing was saved. Try again "
-                    "later. If you are sure of it, untick this box and type the secret again: the "
-                    "key is then saved unchecked."
+                    "later. If you are sure that the key is right, clear this box and enter the "
+                    "secret again to save the key unchecked."
                 )
                 % {"reason": self.finding.message},
             )
 
 
 class ReplaceForm(APIKeyForm):
-    """For the key that takes over from ``replaced``, in the same account."""
+    """For a key that takes over from ``replaced`` in the same account."""
 
     class Meta(APIKeyForm.Meta):
         fields = ("name", "sid", "region", "secret")
@@ -140,19 +140,19 @@ class ReplaceForm(APIKeyForm):
 
 
 class ImportForm(forms.Form):
-    """Whether to store a service or app that Twilio lists, and under which name."""
+    """Whether to import a service or app that Twilio lists, and under which name."""
 
-    store = forms.BooleanField(label=_("Store"), required=False)
+    store = forms.BooleanField(label=_("Import"), required=False)
     name = forms.SlugField(label=_("Name"), required=False, max_length=50)
 
     def __init__(self, *args: Any, instance: Resource, listed: Listed, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance = instance
         self.listed = listed
-        for field, text in (("store", _("Store %(name)s")), ("name", _("Name of %(name)s"))):
+        for field, text in (("store", _("Import %(name)s")), ("name", _("Name of %(name)s"))):
             label = text % {"name": listed.friendly_name or listed.sid}
             self.fields[field].widget.attrs["aria-label"] = label
-        # The name of what is stored is what clients ask for: it is changed on its own page.
+        # Clients ask for stored entries by name, so a name is changed on the entry's own page only.
         self.fields["name"].disabled = not instance._state.adding
 
     def clean(self) -> dict[str, Any]:
@@ -170,11 +170,11 @@ class ImportForm(forms.Form):
 
     @staticmethod
     def stored_name(listed: Listed) -> str:
-        """As much of the name at Twilio as the database holds."""
+        """As much of the name at Twilio as fits into the database."""
         return listed.friendly_name[:255]
 
     def save(self) -> Resource:
-        """The first of those alike becomes the default."""
+        """The first of its kind becomes the default."""
         row = self.instance
         if row._state.adding and isinstance(row, WithDefault):
             row.is_default = row.alike().default() is None

@@ -1,4 +1,4 @@
-"""The page of an account that takes over its services and apps from Twilio."""
+"""The page that imports an account's services and apps from Twilio."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 
 from twilio_tokens.admin.badges import badge
 from twilio_tokens.admin.forms import ImportForm
-from twilio_tokens.admin.page import change_page, page_response
+from twilio_tokens.admin.page import about, change_page, page_response
 from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import ListingFailed, Unavailable
 from twilio_tokens.models import Account, Resource, resource_kinds
@@ -30,13 +30,13 @@ from twilio_tokens.verification import Listed, list_resources, verify_listed
 #: Django refuses forms of more than 1,000 fields; each entry has two.
 PER_PAGE = 100
 
-#: As they are listed: what is left to do comes first.
+#: In the order of the list: what needs a decision comes first.
 STATES = ("new", "changed", "stored", "gone")
 
 
 @dataclass
 class Entry:
-    """One service or app: what Twilio has of it, what is stored, and the form to store it."""
+    """One service or app: what Twilio has, what is stored, and the form to import it."""
 
     model: type[Resource]
     sid: str
@@ -44,7 +44,7 @@ class Entry:
     listed: Listed | None
     stored: Resource | None
     form: ImportForm | None = None
-    #: The page of what is stored, for those who may see it.
+    #: The page of the stored entry, if the user may see it.
     url: str = ""
 
     @property
@@ -82,7 +82,7 @@ class Section:
 def importable(
     model_admin: admin.ModelAdmin[Account], request: HttpRequest
 ) -> list[type[Resource]]:
-    """What Twilio can list, is on this admin site, and may be added by this user."""
+    """Models that Twilio can list, that this admin site has, and that this user may add."""
     site = model_admin.admin_site
     return [
         model
@@ -109,7 +109,7 @@ def import_view(
         model_admin.message_user(request, message, messages.ERROR)
         return HttpResponseRedirect(change_page(model_admin, account))
     for model, reason in failed.items():
-        text = f"{capfirst(model._meta.verbose_name_plural)}: {reason}"
+        text = about(capfirst(model._meta.verbose_name_plural), reason)
         model_admin.message_user(request, text, messages.WARNING)
     if request.method == "POST":
         return _store_ticked(model_admin, request, account, found)
@@ -126,7 +126,7 @@ def _store_ticked(
     account: Account,
     found: Mapping[type[Resource], list[Listed]],
 ) -> HttpResponse:
-    """By the SIDs that were posted: what a page has may have changed since it was shown."""
+    """By the posted SIDs: what a page lists may have changed since it was shown."""
     shown = {name.partition("-")[0] for name in request.POST}
     ticked = {name.removesuffix("-store") for name in request.POST if name.endswith("-store")}
     try:
@@ -140,12 +140,10 @@ def _store_ticked(
             for form in chosen:
                 _store(model_admin, request, form)
     except IntegrityError:
-        message = _(
-            "Nothing was stored: someone else has just taken one of these names. Try again."
-        )
+        message = _("Nothing was imported: someone has just taken one of these names. Try again.")
         model_admin.message_user(request, message, messages.ERROR)
     except DataError:
-        message = _("Nothing was stored: the database cannot hold one of the names at Twilio.")
+        message = _("Nothing was imported: the database cannot store one of the names at Twilio.")
         model_admin.message_user(request, message, messages.ERROR)
     else:
         gone = ticked - {each.sid for each in entries if each.listed}
@@ -156,19 +154,21 @@ def _store_ticked(
 
 
 def _outcome(stored: int, before: int, gone: int) -> Iterator[tuple[int, str]]:
-    """What became of everything that was ticked."""
+    """What happened to everything that was selected."""
     if not (stored or before or gone):
-        yield messages.WARNING, _("Nothing was ticked, so nothing was stored.")
+        yield messages.WARNING, _("Nothing was selected, so nothing was imported.")
     if stored:
-        text = ngettext("%(count)d was stored.", "%(count)d were stored.", stored)
+        text = ngettext("%(count)d entry was imported.", "%(count)d entries were imported.", stored)
         yield messages.SUCCESS, text % {"count": stored}
     if before:
-        text = ngettext("%(count)d was already stored.", "%(count)d were already stored.", before)
+        text = ngettext(
+            "%(count)d entry was already stored.", "%(count)d entries were already stored.", before
+        )
         yield messages.INFO, text % {"count": before}
     if gone:
         text = ngettext(
-            "%(count)d was not stored: Twilio does not list it now.",
-            "%(count)d were not stored: Twilio does not list them now.",
+            "%(count)d entry was not imported: Twilio no longer lists it.",
+            "%(count)d entries were not imported: Twilio no longer lists them.",
             gone,
         )
         yield messages.WARNING, text % {"count": gone}
@@ -183,7 +183,7 @@ def _page(
     query: str,
     page: Page[Entry] | None,
 ) -> HttpResponse:
-    """``page`` is None for what was posted and has errors."""
+    """``page`` is None for a posted form with errors."""
     entries = list(entries)
     site = model_admin.admin_site
     for entry in entries:
@@ -235,7 +235,7 @@ def _entries(account: Account, found: Mapping[type[Resource], list[Listed]]) -> 
 def _add_forms(
     site: admin.AdminSite, request: HttpRequest, entries: Iterable[Entry], account: Account
 ) -> list[ImportForm]:
-    """To those that are new, and to those changed that the user may change."""
+    """To new entries, and to changed entries that the user may change."""
     data = request.POST if request.method == "POST" else None
     taken = {
         model: set(model._default_manager.values_list("name", flat=True))
@@ -260,7 +260,7 @@ def _add_forms(
 
 
 def _proposed(listed: Listed, model: type[Resource], taken: set[str]) -> str:
-    """A name from the friendly name that nothing else has."""
+    """An unused name, derived from the friendly name."""
     base = slugify(listed.friendly_name)[:44] or str(model._meta.model_name)
     name, number = base, 2
     while name in taken:
@@ -269,22 +269,22 @@ def _proposed(listed: Listed, model: type[Resource], taken: set[str]) -> str:
 
 
 def _wait_for_others(account: Account) -> None:
-    """Who imports into this account at the same time, or clicks twice, waits here."""
-    # An update that changes nothing: SQLite knows no other lock.
+    """Concurrent imports into this account, and double clicks, wait here."""
+    # An update that changes nothing: SQLite has no other lock.
     Account.objects.filter(pk=account.pk).update(is_default=F("is_default"))
 
 
 def _are_valid(forms: list[ImportForm]) -> bool:
-    """Whether all are, and no two of them want one name."""
+    """Whether all are valid, and no two of them want the same name."""
     results = [form.is_valid() for form in forms]
     if not all(results):
         return False
     seen: set[tuple[type[Resource], str]] = set()
     for form in forms:
-        # MariaDB takes names that differ only in case for one.
+        # To MariaDB, names that differ only in case are equal.
         key = (type(form.instance), form.cleaned_data.get("name", "").casefold())
         if form.cleaned_data["store"] and key in seen:
-            form.add_error("name", _("This name is chosen twice."))
+            form.add_error("name", _("You have chosen this name twice."))
         elif form.cleaned_data["store"]:
             seen.add(key)
     return not any(form.errors for form in forms)
@@ -297,4 +297,4 @@ def _store(model_admin: admin.ModelAdmin[Account], request: HttpRequest, form: I
     row.record_check(finding.outcome, finding.message)
     of_model = model_admin.admin_site.get_model_admin(type(row))
     log = of_model.log_addition if is_new else of_model.log_change
-    log(request, row, [{"added": {}}] if is_new else [{"changed": {"fields": ["friendly name"]}}])
+    log(request, row, [{"added": {}}] if is_new else [{"changed": {"fields": ["name at Twilio"]}}])

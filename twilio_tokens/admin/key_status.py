@@ -1,4 +1,4 @@
-"""What an operator wants to know of an API key: does it sign, who uses it, may it go."""
+"""What admins need to know about an API key: does it sign, who uses it, can it be deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twilio_tokens.crypto import Sealed, check_opens, load_key_ring
 from twilio_tokens.exceptions import EncryptionKeyError, SecretUnavailable, SettingError
 from twilio_tokens.models import NEWEST_FIRST, APIKey, IssuedToken
 
-#: How far the clocks of a site's servers may be apart.
+#: How far the clocks of a site's servers may differ.
 CLOCKS_APART = timedelta(minutes=5)
 
 
@@ -26,7 +26,7 @@ class Status(TextChoices):
 
 
 def with_last_expiry(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
-    """Adds ``last_expiry``, of the tokens that a key has signed."""
+    """Adds ``last_expiry``, the latest expiry of the tokens that a key has signed."""
     issued = IssuedToken.objects.filter(api_key=OuterRef("pk")).order_by("-expires_at")
     return keys.annotate(last_expiry=Subquery(issued.values("expires_at")[:1]))
 
@@ -38,7 +38,7 @@ USAGE = ("last_expiry", "last_used", "live_tokens", "signing_id")
 def with_usage(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
     """Adds ``USAGE``.
 
-    For the few keys of a page: databases work it out before they sort and cut off the rest.
+    Use it for the few keys of a page: databases compute this before they sort and limit the rows.
     """
     issued = IssuedToken.objects.filter(api_key=OuterRef("pk")).order_by()
     live = issued.live().values("api_key").annotate(count=Count("pk")).values("count")
@@ -51,7 +51,7 @@ def with_usage(keys: QuerySet[APIKey]) -> QuerySet[APIKey]:
 
 
 def status(key: APIKey) -> Status:
-    """Of a key from ``with_usage``."""
+    """The status of a key from ``with_usage``."""
     if not key.is_active:
         return Status.RETIRED
     if secret_problem(key) is not None:
@@ -60,21 +60,21 @@ def status(key: APIKey) -> Status:
 
 
 def secret_problem(key: APIKey) -> str | None:
-    """Why the secret cannot be read, told from the encryption key's id: nothing is opened."""
+    """Why the secret cannot be read, judged by the encryption key's id without decrypting."""
     try:
         ring = load_key_ring()
     except EncryptionKeyError as error:
         return error.reason
     if not isinstance(key.secret, Sealed) or key.secret.key_id is None:
-        return str(_("The stored text is damaged."))
+        return str(_("The stored secret is damaged."))
     if key.secret.key_id not in ring:
         return str(_("Its encryption key is not in TWILIO_TOKENS_ENCRYPTION_KEYS."))
     return None
 
 
 def opens(key: APIKey) -> bool:
-    """Whether the secret can be read; found out by opening it."""
-    if not isinstance(key.secret, Sealed):  # somebody changed the table
+    """Whether the secret can be read, found out by decrypting it."""
+    if not isinstance(key.secret, Sealed):  # someone changed the table
         return False
     try:
         check_opens(key.secret, row=key.id, sid=key.sid)
@@ -84,13 +84,13 @@ def opens(key: APIKey) -> bool:
 
 
 def safe_to_delete_at(key: APIKey) -> datetime | None:
-    """From when on no token of a retired key can be valid. Needs ``last_expiry``.
+    """The moment from which no token of a retired key can be valid. Needs ``last_expiry``.
 
-    None for a key that may still sign, and where nobody knows when it was retired.
+    None for a key that may still sign, and for one that was retired at an unknown time.
 
-    The audit alone cannot tell: it may have been off for a while, or in one process, and
-    TWILIO_TOKENS_MAX_TTL may have been lowered since. So Twilio's own limit counts, for a token
-    signed just before every process had heard of the retirement.
+    The audit alone cannot tell: it may have been off for a while or in one process, and
+    TWILIO_TOKENS_MAX_TTL may have been lowered since. So Twilio's own limit applies, to a token
+    signed just before the last process learned of the retirement.
     """
     if key.is_active or key.retired_at is None:
         return None
@@ -108,12 +108,12 @@ def is_safe_to_delete(key: APIKey) -> bool:
 def is_audited() -> bool:
     try:
         return settings.audit
-    except SettingError:  # then no token is issued either
+    except SettingError:  # in which case no token is issued either
         return False
 
 
 def _longest_memory() -> float:
-    """Seconds that a process may go on with a key that was retired."""
+    """Seconds for which a process may keep using a retired key."""
     try:
         return settings.credential_cache_seconds
     except SettingError:

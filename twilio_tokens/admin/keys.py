@@ -1,4 +1,4 @@
-"""API keys."""
+"""API keys in the console."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ STATUSES: dict[Status, Meaning] = {
     Status.UNREADABLE: "bad",
 }
 
-AUDIT_OFF = _("unknown, the audit is off")
+AUDIT_OFF = _("unknown: the audit is off")
 
 
 class KeyList(SafeChangeList):
-    """Tells of the keys of one page who uses them."""
+    """Adds usage to the keys of one page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -64,10 +64,11 @@ class KeyList(SafeChangeList):
 
 @admin.register(APIKey)
 class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
-    """``check_on_save = False`` on this class takes the check out of the forms."""
+    """To remove the check from the forms, set ``check_on_save = False`` on this class."""
 
     check_on_save = True
     ask_twilio = staticmethod(verify_key)
+    caveat = _("This does not prove that the key can sign: a Restricted key can pass, too.")
 
     audit_path = "api_key"
     form = APIKeyForm
@@ -128,7 +129,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     ) -> type[ModelForm[APIKey]]:
         form = super().get_form(request, obj, change, **kwargs)
         if not self.may_check_on_save(request, obj):
-            # What is not shown must not be posted either.
+            # A field that is not shown must not be accepted either.
             form.base_fields.pop("check_with_twilio", None)
         return form
 
@@ -150,7 +151,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        # Inlines, actions and saving as new, which a site's own class may have, are Django's.
+        # Django handles inlines, actions and "save as new", which a site's own class may have.
         if SAVES & request.POST.keys() and not self.inlines:
             key = None if object_id is None else self.get_object(request, unquote(object_id))
             if object_id is None or key is not None:
@@ -163,9 +164,9 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         if "secret" in form.changed_data:
             obj.forget_check()
         if not obj.is_active and obj.retired_at is None:
-            obj.retired_at = timezone.now()  # retired by an update() before, at a moment unknown
+            obj.retired_at = timezone.now()  # retired earlier by an update(), at an unknown time
         super().save_model(request, obj, form, change)
-        finding = form.finding if isinstance(form, APIKeyForm) else None  # the list asks nobody
+        finding = form.finding if isinstance(form, APIKeyForm) else None  # the list does not check
         if finding is not None:
             obj.record_check(finding.outcome, finding.message, finding.code)
             self.message_user(request, finding.message, LEVELS[finding.outcome])
@@ -203,7 +204,7 @@ class APIKeyAdmin(ProtectedByAudit, CheckedAdmin):
         if key.is_active:
             return "–"
         if moment is None:
-            return gettext("unknown: no date of retirement")
+            return gettext("unknown: the retirement date is missing")
         if is_safe_to_delete(key):
             return gettext("now")
         return gettext("after %(moment)s") % {"moment": to_the_minute(moment)}

@@ -1,4 +1,4 @@
-"""What is configured, what is missing, and where it is put right."""
+"""The overview: what is configured, what is missing, and where to fix it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 
 from twilio_tokens.admin.badges import mark
 from twilio_tokens.admin.key_status import is_safe_to_delete, opens, with_last_expiry
+from twilio_tokens.admin.page import about
 from twilio_tokens.admin.site_problems import site_problems
 from twilio_tokens.characters import visible
 from twilio_tokens.conf import settings, unusable_settings
@@ -34,7 +35,7 @@ from twilio_tokens.saving import savepoint
 
 logger = logging.getLogger(__name__)
 
-#: Lines of one kind; the rest is only counted.
+#: Lines of one kind. The rest is only counted.
 MOST_LINES = 5
 
 
@@ -51,7 +52,7 @@ class Page:
     query: str = ""
 
     def url(self, site: str) -> str:
-        """Empty where that site does not have the page."""
+        """Empty if that site does not have the page."""
         try:
             return reverse(f"admin:{self.name}", args=self.args, current_app=site) + self.query
         except NoReverseMatch:
@@ -60,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Line:
-    """``level`` is ``ok``, ``missing``, ``failed`` or ``done``; ``page`` is where to act on it."""
+    """``level`` is ``ok``, ``missing``, ``failed`` or ``done``; ``page`` is where to act."""
 
     level: str
     text: str
@@ -73,12 +74,12 @@ class Line:
 
 
 def overview(user: User, site: str = "admin") -> list[Line]:
-    """For the eyes of ``user``: of models whose rows they may not see, nothing is told.
+    """The lines that ``user`` may see, without models whose rows they may not view.
 
     ``site`` is the name of the admin site that the links stay in.
     """
     try:
-        # PostgreSQL gives up a transaction at the first table that is missing.
+        # PostgreSQL aborts a transaction at the first missing table.
         with savepoint(router.db_for_read(Account)):
             lines = [*_site(), *_accounts(user), *_keys(user), *_checks(user)]
             lines += _closed(user)
@@ -90,12 +91,12 @@ def overview(user: User, site: str = "admin") -> list[Line]:
 
 
 def failed_checks(user: User, site: str) -> list[Line]:
-    """The part of it that tells of checks with Twilio."""
+    """The lines about checks with Twilio."""
     return _shown(_checks(user), site)
 
 
 def dashboard(user: User, site: str) -> str:
-    """The page's address; empty for who may not see it."""
+    """The page's address; empty if the user may not see it."""
     return (
         Page(_name(IssuedToken, "dashboard")).url(site) if _may(user, "view", IssuedToken) else ""
     )
@@ -108,7 +109,7 @@ def _shown(lines: Iterable[Line], site: str) -> list[Line]:
     ]
 
 
-# What concerns every token
+# Problems that affect every token
 
 
 def _site() -> Iterator[Line]:
@@ -116,7 +117,7 @@ def _site() -> Iterator[Line]:
         yield Line("failed", problem)
 
 
-# Accounts, and what each product needs of one
+# Accounts, and what each product needs from one
 
 
 def _accounts(user: User) -> Iterator[Line]:
@@ -132,7 +133,7 @@ def _accounts(user: User) -> Iterator[Line]:
     else:
         account = Account.objects.default()
         if account is None:
-            yield Line("missing", _("No account is the default."), _list(Account))
+            yield Line("missing", _("Choose a default account."), _list(Account))
         else:
             yield from _default_account(user, account)
 
@@ -155,9 +156,9 @@ def _default_account(user: User, account: Account) -> Iterator[Line]:
     if key is None:
         yield _missing_key(user, account)
     elif key.region != Region.US1:
-        text = _("API key %(key)s is not of region US1, so it cannot sign.") % {"key": key}
+        text = _("API key %(key)s is not from region US1, so it cannot sign.") % {"key": key}
         yield Line("failed", text, _change(key))
-    # Why another key cannot sign stands among the lines on keys.
+    # The lines about keys say why another key cannot sign.
     elif opens(key) and key.check_outcome != Outcome.REFUSED and not any(site_problems()):
         for grant in registered().values():
             yield from _product(user, grant, key)
@@ -174,7 +175,7 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     of_account = model.objects.filter(account=key.account_id)
     default = of_account.default()
     if default is not None and default.check_outcome == Outcome.REFUSED:
-        text = _("%(product)s: not ready. Twilio refuses the default %(model)s.") % values
+        text = _("%(product)s: not ready. Twilio rejects the default %(model)s.") % values
         yield Line("missing", text, _change(default))
     elif default is not None and default.is_closed:
         text = _("%(product)s: not ready. Nobody may use the default %(model)s.") % values
@@ -182,7 +183,7 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
     elif default is not None:
         yield _ready(grant, [key, default])
     elif of_account.exists():
-        text = _("%(product)s: no %(model)s is the default.") % values
+        text = _("%(product)s: choose a default %(model)s.") % values
         yield Line("missing", text, _list(model))
     else:
         text = _("%(product)s: add a default %(model)s.") % values
@@ -190,10 +191,10 @@ def _product(user: User, grant: type[Grant], key: APIKey) -> Iterator[Line]:
 
 
 def _ready(grant: type[Grant], needed: list[Any]) -> Line:
-    """What Twilio has not confirmed may be issued, and yet be refused by Twilio."""
+    """Tokens may be issued before Twilio confirms what they need, but Twilio may reject them."""
     missing = grant.missing()
     if missing is not None:
-        return Line("missing", f"{grant.label}: {missing}")
+        return Line("missing", about(grant.label, missing))
     is_confirmed = all(row.check_outcome == Outcome.VERIFIED for row in needed)
     groups = [
         str(group)
@@ -202,13 +203,13 @@ def _ready(grant: type[Grant], needed: list[Any]) -> Line:
         for group in row.groups.all()
     ]
     if groups and is_confirmed:
-        text = _("%(product)s: ready, for members of %(groups)s only.")
+        text = _("%(product)s: ready, only for members of %(groups)s.")
     elif groups:
-        text = _("%(product)s: ready, for members of %(groups)s only; not yet checked with Twilio.")
+        text = _("%(product)s: ready, only for members of %(groups)s. Not yet checked with Twilio.")
     elif is_confirmed:
         text = _("%(product)s: ready.")
     else:
-        text = _("%(product)s: ready, not yet checked with Twilio.")
+        text = _("%(product)s: ready. Not yet checked with Twilio.")
     return Line("ok", text % {"product": grant.label, "groups": ", ".join(groups)})
 
 
@@ -220,11 +221,11 @@ def _keys(user: User) -> Iterator[Line]:
         return
     keys = APIKey.objects.select_related("account")
     unreadable = [key for key in keys.filter(is_active=True) if not opens(key)]
-    yield from _lines("failed", _("%(row)s: its secret is unreadable."), unreadable)
+    yield from _lines("failed", _("%(row)s: the secret cannot be read."), unreadable)
     retired = with_last_expiry(keys.filter(is_active=False))
     deletable = [key for key in retired if is_safe_to_delete(key)]
     yield from _lines(
-        "done", _("%(row)s: retired, and may now be deleted at Twilio and here."), deletable
+        "done", _("%(row)s: retired. You can now delete it at Twilio and here."), deletable
     )
 
 
@@ -240,7 +241,9 @@ def _checks(user: User) -> Iterator[Line]:
 
 
 def _closed(user: User) -> Iterator[Line]:
-    text = _("%(row)s: nobody may use it. Its last group was deleted; choose groups or open it.")
+    text = _(
+        "%(row)s: nobody may use it, because its last group was deleted. Choose groups or open it."
+    )
     for model in resource_kinds():
         if issubclass(model, RestrictedResource) and _may(user, "view", model):
             closed = model._default_manager.filter(is_restricted=True, groups=None)
@@ -267,7 +270,7 @@ def _more(level: str, rows: list[Any] | QuerySet[Any]) -> Iterator[Line]:
 
 
 def _may(user: User, action: str, model: type[Model]) -> bool:
-    """As the admin sees it: who may change may view."""
+    """As in Django's admin: whoever may change may view."""
     label, name = model._meta.app_label, model._meta.model_name
     actions = {"view": ("view", "change")}.get(action, (action,))
     return any(user.has_perm(f"{label}.{each}_{name}") for each in actions)

@@ -1,4 +1,4 @@
-"""Pages of our own, in whatever admin site and theme they stand."""
+"""Our own pages, on any admin site and in any theme."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 
 class PrivateHistory(admin.ModelAdmin):  # type: ignore[type-arg]
     def history_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Django looks for the row first, and so tells everybody on the site which there are."""
+        """Django looks up the row first, which tells everyone with access which rows exist."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         return super().history_view(request, *args, **kwargs)
@@ -27,9 +28,9 @@ def page_response(
     template: str,
     context: dict[str, Any],
 ) -> TemplateResponse:
-    """Drawn by a template that extends ``admin/twilio_tokens/page.html``."""
+    """Rendered by a template that extends ``admin/twilio_tokens/page.html``."""
     site = model_admin.admin_site
-    # Of several admin sites, the one that the page's links stay in.
+    # With several admin sites, the page's links stay on this one.
     request.current_app = site.name
     context = {
         **site.each_context(request),
@@ -40,13 +41,18 @@ def page_response(
     return TemplateResponse(request, f"admin/twilio_tokens/{template}.html", context)
 
 
+def about(subject: object, text: object) -> str:
+    """A sentence with what it is about in front, punctuated as the language does."""
+    return gettext("%(subject)s: %(text)s") % {"subject": subject, "text": text}
+
+
 def may_view(site: admin.AdminSite, request: HttpRequest, model: type[Model]) -> bool:
-    """Whether that site has a page of the model, and shows it to who asks."""
+    """Whether the site has a page for the model and shows it to the user."""
     return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)
 
 
 def change_list(model_admin: admin.ModelAdmin[Any]) -> str:
-    """Its address, on the admin site of ``model_admin``."""
+    """The address of the list, on the admin site of ``model_admin``."""
     name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist"
     return reverse(name, current_app=model_admin.admin_site.name)
 

@@ -1,4 +1,4 @@
-"""The hours, days or months that a chart is about, in the time zone of who looks at it."""
+"""The hours, days or months that a chart covers, in the viewer's time zone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from twilio_tokens.models import number_of
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-#: How many of each stand in a chart; the last has begun.
+#: How many of each a chart shows. The last one is not over yet. The titles in UNITS repeat them.
 HOURS, DAYS, MONTHS = 48, 31, 12
 
 
 @dataclass(frozen=True)
 class Period:
     start: datetime
-    #: Below the chart, and in its table.
+    #: Below the chart, and in its table, respectively.
     short: str
     long: str
 
@@ -41,11 +41,11 @@ class Periods:
         return self.all[0].start
 
     def number(self, field: str) -> Case:
-        """In which of them the moment of a row is."""
+        """The number of the period that contains a row's moment."""
         return number_of(field, [*(each.start for each in self.all[1:]), self.end])
 
     def place(self, moment: datetime) -> int:
-        """The same of one moment, which is no earlier than the first of them."""
+        """The same for one moment, which is not before the first period."""
         found = bisect_right(self.all, moment, key=lambda each: each.start)
         return found - 1
 
@@ -60,7 +60,7 @@ def _hours(now: datetime, zone: tzinfo) -> Periods:
 def _hour(start: datetime) -> tuple[str, str]:
     local = timezone.localtime(start) if timezone.is_aware(start) else start
     short = date_format(local, "H:i")
-    # Where clocks are put back, two hours differ by the name of the zone only.
+    # When clocks go back, two hours differ only in the name of the time zone.
     return (
         short,
         f"{date_format(local, 'SHORT_DATE_FORMAT')}, {short} {local.tzname() or ''}".strip(),
@@ -91,15 +91,36 @@ def _of_dates(dates: list[date], zone: tzinfo, short: str, long: str) -> Periods
 
 
 class Unit(NamedTuple):
+    """Whole titles, since not every language can put the period into a sentence unchanged."""
+
     label: _StrOrPromise
-    #: As a heading goes on: “Tokens in …”.
-    span: _StrOrPromise
+    issued: _StrOrPromise
+    refused: _StrOrPromise
+    reasons: _StrOrPromise
     periods: Callable[[datetime, tzinfo], Periods]
 
 
-#: By what stands in the page's address.
+#: By their names in the page's address.
 UNITS = {
-    "hours": Unit(_("Hours"), _("the last 48 hours"), _hours),
-    "days": Unit(_("Days"), _("the last 31 days"), _days),
-    "months": Unit(_("Months"), _("the last 12 months"), _months),
+    "hours": Unit(
+        _("Hours"),
+        _("Tokens by product in the last 48 hours"),
+        _("Refusals by reason in the last 48 hours"),
+        _("Reasons for refusals in the last 48 hours"),
+        _hours,
+    ),
+    "days": Unit(
+        _("Days"),
+        _("Tokens by product in the last 31 days"),
+        _("Refusals by reason in the last 31 days"),
+        _("Reasons for refusals in the last 31 days"),
+        _days,
+    ),
+    "months": Unit(
+        _("Months"),
+        _("Tokens by product in the last 12 months"),
+        _("Refusals by reason in the last 12 months"),
+        _("Reasons for refusals in the last 12 months"),
+        _months,
+    ),
 }

@@ -1,4 +1,4 @@
-"""The fields of a product in a form of the console."""
+"""A product's fields in a form of the console."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def form_field(grant: type[Grant], declared: GrantField) -> forms.Field:
 
 
 class ObjectField(forms.CharField):
-    """JSON text. Django's JSONField shows an empty one as "null", and deep nesting breaks it."""
+    """JSON text. Django's JSONField shows an empty value as "null" and fails on deep nesting."""
 
     def to_python(self, value: object) -> object:  # type: ignore[override]
         text = super().to_python(value)
@@ -53,7 +53,7 @@ class ObjectField(forms.CharField):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            raise ValidationError(_("Value must be valid JSON."), code="invalid") from None
+            raise ValidationError(_("Enter valid JSON."), code="invalid") from None
 
 
 def _names(model: type[Resource]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The page of an API key that puts a new one in its place."""
+"""The page that replaces an API key with a new one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def may_replace(model_admin: CredentialAdmin, request: HttpRequest, key: APIKey 
 def replace_view(
     model_admin: CredentialAdmin, request: HttpRequest, object_id: str
 ) -> HttpResponse:
-    """The form for a new key; saving it retires the one that it replaces."""
+    """The form for a new key; saving it retires the key that it replaces."""
     key: APIKey | None = model_admin.get_object(request, unquote(object_id))
     if not may_replace(model_admin, request, key):
         raise PermissionDenied
@@ -39,7 +39,9 @@ def replace_view(
     make_form = cast(type[ReplaceForm], form_class)
     form = make_form(request.POST if request.method == "POST" else None, replaced=key)
     if form.is_valid() and is_stored(form, lambda: _take_over(model_admin, request, form)):
-        message = _("%(key)s is retired. The list says when it is safe to delete it at Twilio.")
+        message = _(
+            "%(key)s is now retired. The list shows when you can safely delete it at Twilio."
+        )
         model_admin.message_user(request, message % {"key": key})
         return HttpResponseRedirect(model_admin.address("changelist"))
     if form.is_bound and not _active(key).exists():
@@ -48,14 +50,14 @@ def replace_view(
 
 
 def _active(key: APIKey) -> QuerySet[APIKey]:
-    """Where keys are written: a replica may not know yet of the request before."""
+    """From the primary: a replica may not have the previous request's changes yet."""
     keys = APIKey.objects.using(router.db_for_write(APIKey))
     return keys.filter(pk=key.pk, is_active=True)
 
 
 def _take_over(model_admin: CredentialAdmin, request: HttpRequest, form: ReplaceForm) -> bool:
-    """Whether the new key took over. It does not where the old one was retired meanwhile."""
-    # A write that changes nothing: on every database, the second of two waits here.
+    """Whether the new key took over. It does not if the old one was retired in the meantime."""
+    # A write that changes nothing: on every database, the second of two requests waits here.
     if not _active(form.replaced).update(is_active=True):
         return False
     store(model_admin, request, form)
@@ -69,7 +71,7 @@ def _take_over(model_admin: CredentialAdmin, request: HttpRequest, form: Replace
 def _replaced_before(
     model_admin: CredentialAdmin, request: HttpRequest, key: APIKey
 ) -> HttpResponse:
-    message = _("%(key)s has already been replaced or retired. No new key was stored.")
+    message = _("%(key)s has already been replaced or retired. No new key was saved.")
     model_admin.message_user(request, message % {"key": key}, messages.WARNING)
     return HttpResponseRedirect(model_admin.address("changelist"))
 

@@ -1,4 +1,4 @@
-"""Services, apps, workspaces and push credentials."""
+"""Services, apps, workspaces and push credentials in the console."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ResourceAdmin(CheckedAdmin):
     readonly_fields = ("account_name", "check_badge")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """The first of an account is proposed as its default."""
+        """Propose the first entry of an account as its default."""
         initial = {**default_account(), **super().get_changeform_initial_data(request)}
         if not are_usable_ids(Account, [initial.get("account")]):
-            return initial  # Django, too, ignores what the address of the page gets wrong
+            return initial  # Django ignores mistakes in the page's address, too
         of_account = self.model._default_manager.filter(account=initial.get("account"))
         return {"is_default": not of_account.exists(), **initial}
 

@@ -1,7 +1,7 @@
-"""Saving an API key: its form is validated, Twilio asked, the key stored, once each.
+"""Saving an API key: the form is validated, Twilio is asked, the key is stored, once each.
 
-Only the last is within a transaction, which a slow answer of Twilio's would hold open in Django's
-own view.
+Only storing happens in a transaction. In Django's own view, a slow answer from Twilio would keep
+one open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAVES = {"_save", "_continue", "_addanother"}
 def save_view(
     model_admin: CredentialAdmin, request: HttpRequest, key: APIKey | None
 ) -> HttpResponse:
-    """What is posted to the page of ``key``, or to the one that adds a key."""
+    """Handle a POST to the page of ``key``, or to the page that adds a key."""
     is_new = key is None
     to_field = request.POST.get(TO_FIELD_VAR)
     if to_field and not model_admin.to_field_allowed(request, to_field):
@@ -53,11 +53,13 @@ def save_view(
 
 
 def is_stored(form: ModelForm[APIKey], store: Callable[[], bool]) -> bool:
-    """What ``store`` returns; False where another request took what the form found free."""
+    """What ``store`` returns; False if another request took what the form found free."""
     is_new = form.instance._state.adding
 
     def within_a_transaction() -> bool:
-        form.instance._state.adding = is_new  # also the second time, after the first was undone
+        form.instance._state.adding = (
+            is_new  # the second time, too, after the first was rolled back
+        )
         with transaction.atomic(using=router.db_for_write(APIKey)):
             return store()
 
@@ -76,7 +78,7 @@ def store(model_admin: CredentialAdmin, request: HttpRequest, form: ModelForm[AP
     model_admin.save_model(request, key, form, change=not is_new)
     model_admin.save_related(request, form, [], change=not is_new)
     log = model_admin.log_addition if is_new else model_admin.log_change
-    message = model_admin.construct_change_message(request, form, [], add=is_new)  # type: ignore[arg-type]  # the stubs take it for a Form
+    message = model_admin.construct_change_message(request, form, [], add=is_new)  # type: ignore[arg-type]  # the stubs expect a Form
     log(request, key, message)
     return True
 
@@ -89,7 +91,7 @@ def form_page(
     context: Mapping[str, object],
     key: APIKey | None = None,
 ) -> HttpResponse:
-    """Drawn as Django's pages that add and change a row, so that themes know it."""
+    """Rendered like Django's pages for adding and changing a row, so that themes style it."""
     admin_form = AdminForm(
         form,
         fieldsets,

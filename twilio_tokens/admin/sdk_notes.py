@@ -1,4 +1,4 @@
-"""What the SDKs do with a token, for who tries it."""
+"""What the SDKs do with a token, for anyone who tries one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twilio_tokens.issuing import IssuedAccessToken
 
 
 def sdk_notes(issued: IssuedAccessToken) -> list[tuple[str, list[str]]]:
-    """For each product: its name, and sentences."""
+    """For each product, its name and some sentences."""
     return [
         (
             str(product.label),

@@ -1,4 +1,4 @@
-"""What is wrong with the site, so that nobody gets a token."""
+"""Problems with the site that keep everyone from getting a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twilio_tokens.throttles import TokenRateThrottle
 
 
 def site_problems() -> Iterator[str]:
-    """Why no token can be issued, whoever asks for whatever."""
+    """Why no token can be issued to anyone, for any product."""
     try:
         load_key_ring()
     except EncryptionKeyError as error:
@@ -25,7 +25,7 @@ def site_problems() -> Iterator[str]:
     if unusable:
         return
     if settings.audit:
-        IssuedToken.objects.exists()  # an audit without its table is the caller's to catch
+        IssuedToken.objects.exists()  # the caller handles a missing table
     if settings.throttle_rate is not None:
         yield from _cache_problem()
 
@@ -33,8 +33,8 @@ def site_problems() -> Iterator[str]:
 def _cache_problem() -> Iterator[str]:
     try:
         caches[TokenRateThrottle.cache_alias].get("twilio_tokens_overview")
-    except Exception as error:  # noqa: BLE001 - each cache raises errors of its own
+    except Exception as error:  # noqa: BLE001 - each cache raises its own errors
         yield _(
             "The site's cache does not answer (%(error)s). Requests for tokens cannot be counted, "
-            "so none is issued."
+            "so no tokens are issued."
         ) % {"error": type(error).__name__}

@@ -1,4 +1,4 @@
-"""What the pages for issued tokens ask for: a token to decode, a token to issue."""
+"""The forms of the token pages: decode a token, issue a test token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, transaction
 from django.utils.text import capfirst
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from twilio_tokens.admin.product_fields import form_field
@@ -34,7 +34,7 @@ from twilio_tokens.identity import users_named
 from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
 from twilio_tokens.throttles import TokenRateThrottle
 
-#: Seconds. A token that acts as another user cannot be taken back, so it ends soon.
+#: Seconds. A token that acts as another user cannot be revoked, so it expires soon.
 LONGEST_FOR_ANOTHER_USER = 3_600
 
 
@@ -54,7 +54,7 @@ class Section:
 class DecodeForm(forms.Form):
     token = forms.CharField(
         label=_("Token"),
-        help_text=_("Begins with eyJ. It is neither stored nor logged nor shown again."),
+        help_text=_("Starts with eyJ. It is not stored, logged or shown again."),
         widget=_WriteOnly(
             attrs={
                 "rows": 6,
@@ -71,18 +71,18 @@ class DecodeForm(forms.Form):
 
 
 class TestTokenForm(forms.Form):
-    """A user, and the registered products. Which values are legal, issuing decides.
+    """A user and the registered products. ``issuing`` decides which values are legal.
 
-    Whoever holds the token is its user at Twilio. So nobody gets one of a user with more rights
-    than their own, and one of another user lives for an hour at most.
+    To Twilio, whoever holds the token is its user. So nobody gets a token for a user who has
+    permissions that they lack, and a token for another user lives for an hour at most.
     """
 
-    __test__ = False  # pytest takes it for a test
+    __test__ = False  # or pytest would collect it as a test
 
     username = forms.CharField(
         help_text=_(
-            "The token acts as this user, and this user's rights decide what it grants. You must "
-            "have all permissions that the user has."
+            "The token acts as this user, and this user's permissions decide what it grants. You "
+            "must have all permissions that this user has."
         ),
         widget=forms.TextInput(
             attrs={
@@ -94,7 +94,9 @@ class TestTokenForm(forms.Form):
         ),
     )
     ttl = forms.IntegerField(
-        label=_("TTL"), required=False, widget=forms.NumberInput(attrs={"class": "vIntegerField"})
+        label=_("Lifetime"),
+        required=False,
+        widget=forms.NumberInput(attrs={"class": "vIntegerField"}),
     )
 
     def __init__(self, *args: Any, issued_by: AbstractBaseUser, **kwargs: Any) -> None:
@@ -116,7 +118,7 @@ class TestTokenForm(forms.Form):
                 self.fields[f"{product}-{each.name}"] = form_field(grant, each)
 
     def sections(self) -> list[Section]:
-        whom = Section(gettext("For whom, and how long"), [self["username"], self["ttl"]])
+        whom = Section(gettext("User and lifetime"), [self["username"], self["ttl"]])
         products = [
             Section(str(grant.label), [self[name] for name in names])
             for grant, names in self._field_names()
@@ -124,7 +126,7 @@ class TestTokenForm(forms.Form):
         return [whom, *products]
 
     def clean(self) -> dict[str, Any]:
-        """Counts as a request of who issues."""
+        """Counts as a request by the user who issues the token."""
         try:
             if not self.errors:
                 self._take_place(TokenRateThrottle())
@@ -134,17 +136,22 @@ class TestTokenForm(forms.Form):
 
     def _take_place(self, throttle: TokenRateThrottle) -> None:
         if not throttle.allow_user(self.issued_by):
-            message = _("You have asked for too many tokens. Try again in %(seconds)d seconds.")
-            raise ValidationError(message, "throttled", {"seconds": ceil(throttle.wait())})
+            seconds = ceil(throttle.wait())
+            message = ngettext(
+                "You have requested too many tokens. Try again in %(seconds)d second.",
+                "You have requested too many tokens. Try again in %(seconds)d seconds.",
+                seconds,
+            )
+            raise ValidationError(message, "throttled", {"seconds": seconds})
 
     def issue(self, note: Callable[[AbstractBaseUser, IssuedAccessToken], None]) -> bool:
-        """Issue the token that a valid form asks for; or else say in its errors why not.
+        """Issue the token that a valid form requests, or add an error that says why not.
 
-        ``note`` writes down that it was issued for another user.
+        ``note`` records that it was issued for another user.
         """
         user = self.cleaned_data["username"]
         try:
-            # A record that cannot be written leaves the page's transaction usable.
+            # If a record cannot be written, the page's transaction stays usable.
             with transaction.atomic():
                 issued = issue_access_token(
                     user=user, grants=self._grants(), ttl=self._ttl(), issued_by=self.issued_by
@@ -161,28 +168,29 @@ class TestTokenForm(forms.Form):
         except TwilioTokensError as error:
             self.add_error(None, error.message)
         except DatabaseError as error:
-            reason = f"The admin's log was not written: {type(error).__name__}."
+            reason = gettext("The admin's log could not be written (%(error)s).")
+            reason %= {"error": type(error).__name__}
             self.add_error(None, _no_token(AuditUnavailable(reason)))
         return self.issued is not None
 
     @property
     def code(self) -> str:
-        """Of all errors, or “invalid” for several, as in the API."""
+        """The code of the error, or “invalid” for several errors, as in the API."""
         codes = {each.code for errors in self.errors.as_data().values() for each in errors}
         return (codes.pop() if len(codes) == 1 else None) or "invalid"
 
     def products(self) -> list[str]:
-        """Those that are ticked."""
+        """The selected products."""
         return [product for product in registered() if self.cleaned_data.get(product)]
 
     def clean_username(self) -> AbstractBaseUser:
         users = users_named(self.cleaned_data["username"])
         if not users:
-            raise ValidationError(_("There is no such user."), code="does_not_exist")
+            raise ValidationError(_("This user does not exist."), code="does_not_exist")
         if len(users) > 1:
             message = _(
-                "Several users have this name, in different capitals. Write it exactly as one of "
-                "them does."
+                "Several users have this name in different capitalization. Enter the exact name of "
+                "one of them."
             )
             raise ValidationError(message, code="ambiguous")
         user: AbstractBaseUser = users[0]
@@ -201,12 +209,12 @@ class TestTokenForm(forms.Form):
             defaults = [grant.lifetime() for grant in self._grants()]
             return min([settings.max_ttl, LONGEST_FOR_ANOTHER_USER, max(defaults, default=1)])
         if LONGEST_FOR_ANOTHER_USER < asked_for <= settings.max_ttl:
-            message = _("A token for another user lives at most %(max)d seconds.")
+            message = _("A token for another user may live for %(max)d seconds at most.")
             raise InvalidGrant(message % {"max": LONGEST_FOR_ANOTHER_USER}, field="ttl")
         return asked_for
 
     def _grants(self) -> list[Grant]:
-        """A blank input means the default."""
+        """An empty input means the default."""
         return [
             registered()[product](
                 **{
@@ -228,11 +236,11 @@ class TestTokenForm(forms.Form):
             yield grant, [product, *(f"{product}-{each.name}" for each in fields_of(grant))]
 
     def _ttl_help(self) -> str:
-        # The page must not fail where it could tell what is wrong with a setting.
+        # With a broken setting, the page must not fail: it can say what is wrong.
         with suppress(SettingError):
             return gettext(
-                "Lifetime in seconds, at most %(max)d for yourself and %(other)d for another user. "
-                "If left empty, the site's default for the products, within that limit."
+                "In seconds: at most %(max)d for yourself and %(other)d for another user. If you "
+                "leave it empty, the site's default for the products applies, within that limit."
             ) % {
                 "max": settings.max_ttl,
                 "other": min(settings.max_ttl, LONGEST_FOR_ANOTHER_USER),
@@ -243,7 +251,7 @@ class TestTokenForm(forms.Form):
 def _has_all_rights_of(one: AbstractBaseUser, other: AbstractBaseUser) -> bool:
     if one == other or getattr(one, "is_superuser", False):
         return True
-    # A site's own user model need not have permissions.
+    # A custom user model may not have permissions.
     return not getattr(other, "is_superuser", False) and _rights(other) <= _rights(one)
 
 
@@ -253,7 +261,7 @@ def _rights(user: AbstractBaseUser) -> set[str]:
 
 
 def username_of(user: AbstractBaseUser) -> str:
-    """Not ``str(user)``, which is a site's own to write, and to get wrong for some users."""
+    """Not ``str(user)``, which the site defines and which may fail for some users."""
     return visible(str(user.get_username() or user.pk))
 
 

@@ -1,4 +1,4 @@
-"""The audit of issued tokens, and the pages about tokens: a test, the decoder, the dashboard."""
+"""The audit of issued tokens, and the token pages: test token, decoder, dashboard."""
 
 from __future__ import annotations
 
@@ -60,10 +60,12 @@ class IssuedTokenAdmin(PrivateHistory):
     list_filter = (StateFilter, ProductFilter, KeyFilter, UserFilter, "issued_at")
     date_hierarchy = "issued_at"
     search_fields = ("identity", "jti")
-    search_help_text = _("The beginning of an identity, a whole token ID (jti) or username.")
+    search_help_text = _(
+        "Enter the beginning of an identity, or a complete token ID (jti) or username."
+    )
     actions = ("export_csv",)
 
-    # A million rows: nothing here counts, sorts or searches all of them.
+    # With a million rows, nothing here may count, sort or search all of them.
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -80,11 +82,11 @@ class IssuedTokenAdmin(PrivateHistory):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Identities may have spaces: the whole term is looked for, where an index finds it."""
+        """Identities may contain spaces, so search for the whole term, by an index."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        # MariaDB has an index for the one, PostgreSQL for the other.
+        # MariaDB has an index for one, PostgreSQL for the other.
         identity = Q(identity__istartswith=term, identity__startswith=term)
         users = users_named(term)
         found = identity | Q(jti=term) | (Q(user__in=users) if users else Q())
@@ -131,7 +133,7 @@ class IssuedTokenAdmin(PrivateHistory):
     # One record
 
     def get_fieldsets(self, request: HttpRequest, obj: IssuedToken | None = None) -> Fieldsets:
-        """Django makes every related row a link, also one that may not be followed."""
+        """Django renders every related row as a link, even if the user may not follow it."""
 
         may_view_users = may_view(self.admin_site, request, get_user_model())
         people = (
@@ -218,7 +220,7 @@ class IssuedTokenAdmin(PrivateHistory):
         return [*ours, *djangos]
 
     def test_view(self, request: HttpRequest) -> TemplateResponse:
-        """Issues a token, as its user would get it, for a member of staff who tries it."""
+        """Issues a token as its user would get it, for staff to try."""
         if request.method != "POST":
             return self._test_page(request, self._test_form(request, None))
         with Asking(request.user) as asking:
@@ -250,7 +252,7 @@ class IssuedTokenAdmin(PrivateHistory):
     def _note_test_token(
         self, request: HttpRequest, user: AbstractBaseUser, issued: IssuedAccessToken
     ) -> None:
-        """In the history of the user, which is kept also where the audit is off."""
+        """In the user's history, which is kept even if the audit is off."""
         text = gettext("Issued the Twilio test token %(jti)s in this user's name.")
         self.log_change(request, user, text % {"jti": issued.jti})
 
@@ -289,5 +291,5 @@ class IssuedTokenAdmin(PrivateHistory):
 
 
 def _filter_link(parameter: str, value: object, name: str) -> str:
-    """To the list of the tokens of one user or key."""
+    """A link to the tokens of one user or key."""
     return format_html('<a href="?{}">{}</a>', urlencode({parameter: value}), name)

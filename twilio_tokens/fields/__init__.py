@@ -1,4 +1,4 @@
-"""Model fields for what the Twilio Console hands out: SIDs, and secrets kept sealed."""
+"""Model fields for names, for SIDs, and for secrets that are stored sealed."""
 
 from .names import NameField, SIDField, SlugNameField
 from .sealed import SealedField, SealedFormField, SealedInput

@@ -1,4 +1,4 @@
-"""Names that people choose and SIDs that Twilio does, where a secret may be typed by mistake."""
+"""Fields for names and SIDs. Someone may type a secret into either by mistake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twilio_tokens.characters import misleading, shown
 
 
 class NameInput(forms.TextInput):
-    """Does not show a secret again that was typed into it by mistake."""
+    """Does not redisplay a secret that was typed into it by mistake."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__({"class": "vTextField", **(attrs or {})})
@@ -29,8 +29,8 @@ def validate_name(value: str) -> None:
     if sids.holds_secret(value):
         raise ValidationError(
             _(
-                "This looks like a secret. Names are shown to everyone who can see this page, so "
-                "choose another."
+                "This looks like a secret. Everyone who can open this page sees the name, so "
+                "choose another one."
             ),
             code="secret",
         )
@@ -44,9 +44,9 @@ def validate_name(value: str) -> None:
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]
-    """Refuses what looks like a secret, and what misleads.
+    """Refuses text that looks like a secret, and misleading characters.
 
-    Migrations know it as the field that it is based on.
+    Migrations see the field that it is based on.
     """
 
     default_validators = [validate_name]
@@ -60,7 +60,7 @@ class NameField(models.CharField):  # type: ignore[type-arg]
 
 
 class SlugNameField(models.SlugField):  # type: ignore[type-arg]
-    """A ``NameField`` that clients use."""
+    """A name that clients send, so a slug."""
 
     default_validators = [*models.SlugField.default_validators, validate_name]
 
@@ -73,7 +73,7 @@ class SlugNameField(models.SlugField):  # type: ignore[type-arg]
 
 
 class SIDInput(forms.TextInput):
-    """Shows again only what is a SID or the start of one: anything else may be a secret."""
+    """Redisplays only a SID or the start of one: anything else may be a secret."""
 
     def format_value(self, value: object) -> str | None:
         text = super().format_value(value)
@@ -81,13 +81,13 @@ class SIDInput(forms.TextInput):
 
 
 class SIDField(models.CharField):  # type: ignore[type-arg]
-    """A SID of one kind, stripped of outer white space."""
+    """A SID of one kind, stripped of surrounding white space."""
 
     def __init__(self, *args: Any, kind: sids.SIDKind = sids.ACCOUNT, **kwargs: Any) -> None:
         kwargs["max_length"] = sids.LENGTH
         super().__init__(*args, **kwargs)
         self.kind = kind
-        # The kind's own message says more than "at most 34 characters".
+        # The kind's own message is more helpful than "at most 34 characters".
         self.validators = [kind.validate]
 
     def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
@@ -105,7 +105,7 @@ class SIDField(models.CharField):  # type: ignore[type-arg]
         return value
 
     def formfield(self, **kwargs: Any) -> forms.Field | None:
-        # The browser would cut a longer paste off silently at a maxlength.
+        # With a maxlength, the browser would silently cut off a longer paste.
         kwargs["max_length"] = None
         kwargs["widget"] = SIDInput(
             attrs={"size": 40, "spellcheck": "false", "autocomplete": "off"}

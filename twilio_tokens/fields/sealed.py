@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class SealedInput(forms.PasswordInput):
-    """Never shows a value. Password managers are told that this is no login."""
+    """Never shows a value. Tells password managers that this is not a login."""
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(
@@ -39,12 +39,12 @@ class SealedInput(forms.PasswordInput):
 
 
 class SealedFormField(forms.CharField):
-    """Write-only: empty keeps the stored secret, and is refused where none is stored."""
+    """Write-only: an empty value keeps the stored secret, and is refused if there is none."""
 
     widget = SealedInput
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
-        # A form copies its fields, so this says it for the row of this form only.
+        # A form copies its fields, so this affects only the row of this form.
         self.required = not isinstance(form.get_initial_for_field(self, field_name), Sealed)
         self.widget.is_required = self.required
         return super().get_bound_field(form, field_name)
@@ -64,7 +64,7 @@ def validate_secret(value: object) -> None:
 
 
 def validate_key_ring(value: object) -> None:
-    """Refuse plaintext that could not be sealed while it is still a form error."""
+    """Refuse plaintext that could not be sealed, while that can still be a form error."""
     if isinstance(value, str):
         try:
             crypto.load_key_ring()
@@ -81,7 +81,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
 
     ``row`` and ``sid`` name the attributes of the row that the ciphertext is bound to; both
     must be set before the row is saved. Plaintext is sealed by ``save()``, before any signal
-    is sent, and by ``bulk_create()``. What goes round them (``update()``, ``bulk_update()``,
+    is sent, and by ``bulk_create()``. What bypasses them (``update()``, ``bulk_update()``,
     fixtures) may carry ciphertext only, or refer to the column itself.
     """
 
@@ -104,7 +104,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         return super().check(**kwargs) + [
             checks.Error(
                 f"A SealedField should not set {option}.",
-                hint="Equal secrets have different ciphertexts, so it would mean nothing.",
+                hint="Equal secrets have different ciphertexts, so it would have no meaning.",
                 obj=self,
                 id="twilio_tokens.E009",
             )
@@ -121,11 +121,11 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def from_db_value(
         self, value: object, expression: object, connection: BaseDatabaseWrapper
     ) -> Sealed | None:
-        # SQLite stores values of any type in a column of text: those do not open.
+        # SQLite stores values of any type in a text column. Those do not open.
         return None if value is None else Sealed(value if isinstance(value, str) else "")
 
     def to_python(self, value: object) -> object:
-        # Text stays plaintext whatever it looks like; only the type decides.
+        # Text stays plaintext whatever it looks like: only the type decides.
         return value.strip() if isinstance(value, str) else value
 
     def pre_save(self, model_instance: models.Model, add: bool) -> object:
@@ -133,8 +133,8 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         return getattr(model_instance, self.attname)
 
     def seal_in(self, model_instance: models.Model) -> None:
-        """Put ciphertext in the place of the row's plaintext; refuse what may hide plaintext."""
-        # What is deferred is not there, and stays as it is.
+        """Replace the row's plaintext with ciphertext; refuse anything that may hide plaintext."""
+        # A deferred field is not loaded, and stays as it is.
         kind = type(vars(model_instance).get(self.attname))
         if issubclass(kind, str):
             ring = crypto.load_key_ring()
@@ -145,7 +145,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
             raise self._refusal()
 
     def is_of_another_row(self, model_instance: models.Model) -> bool:
-        """Whether the row holds a ciphertext that does not open in it, as a copied row does."""
+        """Whether the row's ciphertext belongs to another row, as in a copied row."""
         sealed = vars(model_instance).get(self.attname)
         if not isinstance(sealed, Sealed):
             return False
@@ -171,7 +171,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     ) -> _StrOrPromise | None:
         """Seal the row's plaintext in place, or return what is wrong with it.
 
-        It must not raise: an error report would show its variables.
+        This must not raise: an error report would show the local variables.
         """
         plaintext: str = getattr(model_instance, self.attname).strip()
         problem = sids.secret_problem(plaintext)
@@ -183,7 +183,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def get_prep_value(self, value: object) -> str | None:
         if value is None or isinstance(value, Sealed):
             return None if value is None else value.text
-        # From here on an error report shows nothing of it, whatever it is.
+        # From here on an error report cannot show the value.
         value = hidden = Sealed(value if isinstance(value, str) else "")
         if hidden.is_well_formed:
             return hidden.text
@@ -196,9 +196,9 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
         return super().get_db_prep_save(value, connection)
 
     def _is_ciphertext(self, value: object) -> bool:
-        """Whether a value, or a resolved expression, can store nothing but what is sealed.
+        """Whether a value or a resolved expression can store nothing but ciphertext.
 
-        It must not raise: an error report would show its variables.
+        This must not raise: an error report would show the local variables.
         """
         if isinstance(value, models.Value):
             return self._is_ciphertext(value.value)
@@ -226,7 +226,7 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
             return compiler.compile(value)
         return ("NULL", ()) if value is None else ("%s", (value,))
 
-    # Django 5.2 asks for this one.
+    # Django 5.2 calls this one.
     def get_placeholder(
         self, value: object, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> str:
@@ -236,8 +236,8 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
     def _refuse_upsert_of_another_row(self, query: Query) -> None:
         """Refuse to put a ciphertext into a row that it may not be bound to.
 
-        An upsert finds the old row by ``unique_fields``, of which MariaDB knows none, and leaves
-        what is not in ``update_fields`` as it is.
+        An upsert finds the old row by ``unique_fields``, which MariaDB does not have, and keeps the
+        fields that are not in ``update_fields``.
         """
         if getattr(query, "on_conflict", None) != OnConflict.UPDATE:
             return
@@ -269,13 +269,13 @@ class SealedField(models.TextField):  # type: ignore[type-arg]
 
 
 def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
-    """``save_base()`` sends ``pre_save``, and a receiver may write down what it sees."""
+    """Seal before ``save_base()`` sends ``pre_save``: a receiver may record what it sees."""
 
     @wraps(save_base)
     def sealing(self: models.Model, raw: bool = False, *args: Any, **kwargs: Any) -> None:
         if not raw:
             for field in _sealed(self._meta.concrete_fields):
-                # A row that was made to save other fields has no secret; pre_save() will ask.
+                # A row built to save other fields has no secret; pre_save() checks that.
                 if vars(self).get(field.attname) != "":
                     field.seal_in(self)
         save_base(self, raw, *args, **kwargs)
@@ -286,7 +286,7 @@ def _sealing(save_base: Callable[..., None]) -> Callable[..., None]:
 
 @receiver(pre_save)
 def _refuse_plaintext_of_fixtures(instance: models.Model, raw: bool, **kwargs: Any) -> None:
-    # They are saved by Model.save_base(), whatever the model's own does; parents have their own.
+    # Fixtures are saved by Model.save_base() alone, which is called again for each parent.
     if raw:
         model: Any = instance._meta.concrete_model
         for field in _sealed(model._meta.local_concrete_fields):

@@ -1,4 +1,4 @@
-"""What admins keep: accounts, API keys, services, apps; the record of issued tokens, and counts."""
+"""What admins manage: accounts, API keys, services, apps; the record of issued tokens; counts."""
 
 from .accounts import NEWEST_FIRST, REGION_REFUSED, Account, APIKey, Region, validate_region
 from .checked import Checked, Outcome

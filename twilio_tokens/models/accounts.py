@@ -26,9 +26,12 @@ from .checked import Checked
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: Start of the Twilio Console's addresses. Twilio itself fills in the account.
+CONSOLE = "https://1console.twilio.com/go?to=/account/__account__"
+
 REGION_REFUSED = _(
-    "Access Tokens for Video work only with an API key of region US1, and the region of a key "
-    "cannot be changed. Make a key with region US1 in the Twilio Console and add that one."
+    "Access Tokens for Video need an API key from region US1, and the region of a key cannot be "
+    "changed. Create a key in region US1 in the Twilio Console and add that one."
 )
 
 
@@ -56,9 +59,7 @@ class Account(WithDefault):
         _("Account SID"),
         kind=sids.ACCOUNT,
         unique=True,
-        help_text=_(
-            "Starts with AC. Twilio Console: the start page of the account, under “Account Info”."
-        ),
+        help_text=_("Starts with AC. Twilio Console: the account's start page, “Account Info”."),
     )
 
     class Meta:
@@ -86,8 +87,7 @@ class Account(WithDefault):
     def _refuse_to_leave_none(self, using: str) -> None:
         if not self.is_default and self.alike(using).filter(pk=self.pk, is_default=True).exists():
             message = _(
-                "One account must be the default. Make another one the default instead; this one "
-                "then stops being it."
+                "One account must be the default. To change that, make another account the default."
             )
             raise ValidationError({"is_default": ValidationError(message, code="last_default")})
 
@@ -103,13 +103,14 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
         return self.filter(account_id=account_id, is_active=True).order_by(*NEWEST_FIRST).first()
 
 
-#: The id breaks the tie of two keys made in one microsecond.
+#: The id breaks the tie between two keys created in the same microsecond.
 NEWEST_FIRST = ("-created_at", "-id")
 
 
 class APIKey(Checked):
-    # What was signed and sealed under a SID stays true of it: a new SID is a new row.
+    # Tokens were signed and the secret was sealed under this SID: a new SID is a new row.
     unchangeable = ("sid", "account_id")
+    console_url = f"{CONSOLE}/settings/us1/api-keys/list"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     account = models.ForeignKey(
@@ -121,8 +122,9 @@ class APIKey(Checked):
         kind=sids.API_KEY,
         unique=True,
         help_text=_(
-            "Starts with SK. Twilio Console: Account → API keys & tokens → Create API key, of type "
-            "Main or Standard. A Restricted key cannot sign Access Tokens."
+            "Starts with SK. Twilio Console: Settings → Account settings → API keys & auth tokens. "
+            "Choose region US1 first, then create a key of type Standard. A Restricted key cannot "
+            "sign Access Tokens."
         ),
     )
     region = models.CharField(
@@ -131,21 +133,21 @@ class APIKey(Checked):
         choices=Region.choices,
         validators=[validate_region],
         help_text=_(
-            "The region that was chosen when the key was made. Only keys of US1 can be used; the "
-            "SID does not tell the region."
+            "The region you chose when you created the key. Only keys from US1 work here. The SID "
+            "does not show the region."
         ),
     )
     secret = SealedField(
         _("secret"),
         help_text=_(
-            "Shown once by the Twilio Console, when the key is made. It is stored encrypted and "
+            "The Twilio Console shows it once, when you create the key. It is stored encrypted and "
             "never shown again."
         ),
     )
     is_active = models.BooleanField(
         _("active"),
         default=True,
-        help_text=_("The newest active key of an account signs its Access Tokens."),
+        help_text=_("The newest active key of an account signs all of its Access Tokens."),
     )
     retired_at = models.DateTimeField(_("retired"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
@@ -159,8 +161,8 @@ class APIKey(Checked):
         ordering = ["account", *NEWEST_FIRST]
         permissions = [("verify_credentials", _("Can check credentials with Twilio"))]
         indexes = [
-            # Without is_active, by which only PostgreSQL would search as Django asks for it; the
-            # newest active key is among the newest.
+            # Without is_active: only PostgreSQL would use it the way Django writes the query, and
+            # the newest active key is among the newest keys.
             models.Index(fields=["account", "created_at", "id"], name="twilio_tokens_apikey_newest")
         ]
         constraints = [
@@ -177,7 +179,7 @@ class APIKey(Checked):
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> Self:
         row = super().from_db(*args, **kwargs)
-        # A table that somebody changed may hold NULL, which opens as little as a damaged text.
+        # Someone may have changed the table by hand. NULL, like a damaged text, does not open.
         if vars(row).get("secret", row) is None:
             row.secret = Sealed("")
             row.note_stored({"secret": row.secret})
@@ -214,7 +216,7 @@ class APIKey(Checked):
             self._come_last(using)
 
     def _come_last(self, using: str) -> None:
-        """The newest key signs, also where the clock was fast when another was added."""
+        """The newest key signs, even if the clock was fast when an earlier key was added."""
         keys = APIKey._base_manager.using(using)
         others = keys.filter(account_id=self.account_id).exclude(pk=self.pk)
         newest = others.aggregate(newest=models.Max("created_at"))["newest"]
@@ -225,7 +227,7 @@ class APIKey(Checked):
             transaction.on_commit(noted, using=using)
 
     def _refuse_changes(self, using: str, names: Collection[str] | None = None) -> None:
-        # A new secret is encrypted for this SID, whether the SID is saved or not.
+        # A new secret is encrypted for this SID, even if this save leaves the SID out.
         super()._refuse_changes(using, None if names and "secret" in names else names)
 
     def _note_retirement(self) -> None:
@@ -235,9 +237,9 @@ class APIKey(Checked):
             self.retired_at = timezone.now()
 
     def refuse_secret_of_another_row(self, using: str) -> None:
-        """It would be stored, and open to nothing, without a word."""
+        """Otherwise it would be stored silently, and could never be opened."""
         changed = self.changed_fields(using)
         field: Any = self._meta.get_field("secret")
         if (changed is None or "secret" in changed) and field.is_of_another_row(self):
-            message = _("This secret is encrypted for another API key. Type it in again.")
+            message = _("This secret is encrypted for another API key. Enter it again.")
             raise ValidationError({"secret": ValidationError(message, code="another_row")})

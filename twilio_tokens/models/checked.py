@@ -1,4 +1,4 @@
-"""Rows that Twilio can be asked about."""
+"""Rows that can be checked with Twilio."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ class Outcome(models.TextChoices):
 
 
 class Checked(SavesChanges):
-    """What Twilio said of a row when it was asked last."""
+    """The result of the last check with Twilio."""
+
+    #: Where the Twilio Console lists these, in region US1; empty where the address is not known.
+    console_url = ""
 
     checked_at = models.DateTimeField(_("last check"), null=True, editable=False)
     check_outcome = models.CharField(
-        _("outcome of the check"),
+        _("check result"),
         max_length=11,
         choices=Outcome.choices,
         blank=True,
         editable=False,
     )
     check_code = models.IntegerField(_("code"), null=True, editable=False)
-    check_message = models.TextField(_("what was found"), blank=True, editable=False)
+    check_message = models.TextField(_("check message"), blank=True, editable=False)
 
     class Meta:
         abstract = True
 
     def record_check(self, outcome: str, message: str, code: int | None = None) -> None:
-        """Store a check's result, and nothing else of the row."""
+        """Store the result of a check, and no other field of the row."""
         result = {
             "checked_at": timezone.now(),
             "check_outcome": outcome,
@@ -46,8 +49,8 @@ class Checked(SavesChanges):
             with transaction.atomic(using=using):
                 row.update(**result)
         except (DataError, UnicodeEncodeError):
-            # Twilio's text may have characters for which this database has no room: NUL, lone
-            # surrogates, emoji in a MariaDB table that is not utf8mb4.
+            # Twilio's text may contain characters that this database cannot store: NUL, lone
+            # surrogates, or emoji in a MariaDB table that is not utf8mb4.
             result["check_message"] = _plain(message)
             row.update(**result)
         for name, value in result.items():
@@ -55,7 +58,7 @@ class Checked(SavesChanges):
         self.remember(using, result)
 
     def forget_check(self) -> None:
-        """For what is about to be saved with other credentials than were checked."""
+        """Called before saving credentials other than those that were checked."""
         self.checked_at = self.check_code = None
         self.check_outcome = self.check_message = ""
 

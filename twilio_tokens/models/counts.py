@@ -1,4 +1,4 @@
-"""Counts of tokens and refusals. They are few, so they stay when the records are deleted."""
+"""Counts of tokens and refusals. They are small, so they outlive the records they count."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from twilio_tokens.saving import savepoint
 
 
 def number_of(field: str, ends: Sequence[datetime]) -> Case:
-    """In which of the periods that end at these moments, in order, the field's moment is.
+    """The number of the period that contains the field's moment; ``ends`` are in order.
 
-    Databases' own functions need time zone tables, which MariaDB does not always have.
+    The databases' own functions need time zone tables, which MariaDB does not always have.
     """
     whens = [When(**{f"{field}__lt": end}, then=Value(n)) for n, end in enumerate(ends)]
     return Case(*whens, output_field=IntegerField())
@@ -23,7 +23,7 @@ def number_of(field: str, ends: Sequence[datetime]) -> Case:
 
 class HourlyCountQuerySet(models.QuerySet["HourlyCount"]):
     def add(self, hour: datetime, product: str, code: str, count: int) -> None:
-        """Right also where others add to the same at once, and without a lock that lasts."""
+        """Correct under concurrent calls, and without holding a lock."""
         using = router.db_for_write(self.model)
         rows = self.using(using).filter(hour=hour, product=product, code=code)
         more = {"count": F("count") + count}
@@ -36,24 +36,24 @@ class HourlyCountQuerySet(models.QuerySet["HourlyCount"]):
 
 
 class HourlyCount(models.Model):
-    """How many tokens were issued, or refused, in one hour.
+    """How many tokens were issued or refused in one hour.
 
-    One that is asked for with three products counts once for each of them, and once for the
-    product ``""``, which stands for all.
+    A token for three products counts once for each of them, and once for the product ``""``, which
+    stands for all products.
     """
 
-    hour = models.DateTimeField(_("beginning of the hour"))
+    hour = models.DateTimeField(_("start of the hour"))
     product = models.CharField(_("product"), max_length=200, blank=True)
     code = models.CharField(
-        _("code of the refusal"), max_length=64, blank=True, help_text=_("Empty for issued tokens.")
+        _("refusal code"), max_length=64, blank=True, help_text=_("Empty for issued tokens.")
     )
     count = models.PositiveBigIntegerField(_("count"))
 
     objects = HourlyCountQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("count of an hour")
-        verbose_name_plural = _("counts by hour")
+        verbose_name = _("hourly count")
+        verbose_name_plural = _("hourly counts")
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
@@ -71,7 +71,7 @@ class Kind(models.TextChoices):
 
 
 class BusiestOfDay(models.Model):
-    """One of the users, by identity, or rooms with the most tokens of a day."""
+    """A user (by identity) or a room that had the most tokens on a day."""
 
     day = models.DateField(_("day"), db_index=True)
     kind = models.CharField(_("kind"), max_length=4, choices=Kind.choices)
@@ -79,8 +79,8 @@ class BusiestOfDay(models.Model):
     count = models.PositiveBigIntegerField(_("count"))
 
     class Meta:
-        verbose_name = _("busiest of a day")
-        verbose_name_plural = _("busiest by day")
+        verbose_name = _("busiest user or room of a day")
+        verbose_name_plural = _("busiest users and rooms by day")
         default_permissions = ()
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class BusiestOfDay(models.Model):
 
 
 class RollUp(models.Model):
-    """How far the issued tokens are counted. There is one row."""
+    """The moment up to which issued tokens are counted. There is one row."""
 
     counted_until = models.DateTimeField(_("counted until"))
 

@@ -35,7 +35,7 @@ class IssuedToken(SavesChanges):
         APIKey,
         models.PROTECT,
         related_name="issued_tokens",
-        db_index=False,  # the index on key and expiry serves it
+        db_index=False,  # the index on key and expiry covers it
         verbose_name=_("API key"),
     )
     grants = models.JSONField(_("grants"))
@@ -47,7 +47,7 @@ class IssuedToken(SavesChanges):
         null=True,
         related_name="+",
         verbose_name=_("issued by"),
-        help_text=_("Who asked for it, if not the user: staff who test, or who act for the user."),
+        help_text=_("Who requested it, if not the user: staff who test or act for the user."),
     )
 
     objects = IssuedTokenQuerySet.as_manager()

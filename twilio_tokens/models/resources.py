@@ -1,4 +1,4 @@
-"""What a grant names: services, apps, workspaces, push credentials."""
+"""What grants refer to: services, apps, workspaces and push credentials."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from twilio_tokens.characters import visible
 from twilio_tokens.defaults import WithDefault
 from twilio_tokens.fields import SIDField, SlugNameField
 
-from .accounts import Account
+from .accounts import CONSOLE, Account
 from .checked import Checked
 from .restricted import Restricted
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Where Twilio's REST API has all of a kind; ``{account}`` stands for the account's SID."""
+    """Where Twilio's REST API lists one kind; ``{account}`` stands for the Account SID."""
 
     url: str
-    #: What an answer calls them.
+    #: The key of the list in Twilio's answer.
     items: str
     suffix: str = ""
-    #: The largest that Twilio gives.
+    #: The largest page that Twilio serves.
     page_size: int = 100
 
     def first_page(self, account_sid: str) -> str:
@@ -41,25 +41,25 @@ class Collection:
 
 @dataclass(frozen=True)
 class SIDVariable:
-    """An environment variable of Twilio's guides that holds a SID.
+    """An environment variable from Twilio's guides that holds a SID.
 
-    Each of the names counts with ``TWILIO_`` before it, and without where that one is missing.
+    Each name counts with ``TWILIO_`` in front of it, and without it only if that one is missing.
     """
 
     names: tuple[str, ...]
-    #: What else a row that is made from it gets.
+    #: Other field values of a row created from it.
     made_with: Mapping[str, object] = field(default_factory=dict)
-    #: With the prefix, too, used for other things: its value must tell.
+    #: Names used for other things even with the prefix: the value decides.
     ambiguous: tuple[str, ...] = ()
 
 
 class Resource(Checked):
-    """What a grant names. Clients use the name, so that they work unchanged where SIDs differ."""
+    """What a grant refers to. Clients use the name, so they work unchanged where SIDs differ."""
 
-    #: Each kind has its own.
+    #: Each kind declares its own.
     sid: SIDField
 
-    #: Where Twilio can be asked about them; None where it cannot be.
+    #: Where Twilio's API lists them; None if it does not.
     at_twilio: Collection | None = None
     #: Where ``twilio_import_env`` finds them.
     variables: tuple[SIDVariable, ...] = ()
@@ -71,8 +71,8 @@ class Resource(Checked):
         _("name"),
         unique=True,
         help_text=_(
-            "What clients ask for. Keep it the same on staging and in production, where the SIDs "
-            "differ."
+            "Clients ask for it by this name. Use the same name on staging and in production, "
+            "where the SIDs differ."
         ),
     )
     friendly_name = models.CharField(
@@ -88,12 +88,12 @@ class Resource(Checked):
 
     @classmethod
     def told_by_twilio(cls, item: Mapping[str, str]) -> dict[str, object]:
-        """Values of fields, besides the names, in what Twilio answers about one."""
+        """Field values, other than the names, from Twilio's answer about one item."""
         return {}
 
 
 class ResourceWithDefault(WithDefault, Resource):
-    """One row of an account may be the default, for who names none."""
+    """One row per account may be the default, for requests that name none."""
 
     default_within: tuple[str, ...] = ("account",)
 
@@ -119,7 +119,7 @@ class ChatService(RestrictedResource):
     variables = (
         SIDVariable(
             ("CHAT_SERVICE_SID", "CONVERSATIONS_SERVICE_SID", "SERVICE_SID"),
-            # Twilio's guides have it for services of Verify, Sync and Notify, too.
+            # Twilio's guides also use it for Verify, Sync and Notify services.
             ambiguous=("TWILIO_SERVICE_SID",),
         ),
     )
@@ -127,7 +127,9 @@ class ChatService(RestrictedResource):
     sid = SIDField(
         _("Chat Service SID"),
         kind=sids.CHAT_SERVICE,
-        help_text=_("Starts with IS. Twilio Console: Conversations → Manage → Services."),
+        help_text=_(
+            "Starts with IS. Twilio Console: Conversations (classic) → Services, region US1."
+        ),
     )
 
     class Meta(RestrictedResource.Meta):
@@ -136,6 +138,7 @@ class ChatService(RestrictedResource):
 
 
 class TwiMLApp(RestrictedResource):
+    console_url = f"{CONSOLE}/us1/voice/twiml-apps/"
     at_twilio = Collection(
         "https://api.twilio.com/2010-04-01/Accounts/{account}/Applications",
         "applications",
@@ -149,17 +152,17 @@ class TwiMLApp(RestrictedResource):
     sid = SIDField(
         _("TwiML App SID"),
         kind=sids.TWIML_APP,
-        help_text=_("Starts with AP. Twilio Console: Voice → Manage → TwiML apps."),
+        help_text=_("Starts with AP. Twilio Console: Voice → TwiML Apps, region US1."),
     )
     allow_incoming = models.BooleanField(
         _("allow incoming calls"),
         default=False,
-        help_text=_("Whether users of this app may also be called."),
+        help_text=_("Lets users of this app receive calls as well as make them."),
     )
 
     class Meta(RestrictedResource.Meta):
-        verbose_name = _("TwiML app")
-        verbose_name_plural = _("TwiML apps")
+        verbose_name = _("TwiML App")
+        verbose_name_plural = _("TwiML Apps")
 
 
 class PushCredential(ResourceWithDefault):
@@ -183,7 +186,7 @@ class PushCredential(ResourceWithDefault):
     sandbox = models.BooleanField(
         _("sandbox"),
         default=False,
-        help_text=_("For development builds of an iOS app, which Apple serves from its sandbox."),
+        help_text=_("For development builds of an iOS app, which use Apple's sandbox."),
     )
 
     class Meta(Resource.Meta):
@@ -200,7 +203,7 @@ class PushCredential(ResourceWithDefault):
     def told_by_twilio(cls, item: Mapping[str, str]) -> dict[str, object]:
         told: dict[str, object] = {}
         if platform := item.get("type"):
-            # Google's service had another name before.
+            # Google's service used to be called GCM.
             told["platform"] = cls.Platform.FCM.value if platform == "gcm" else platform
         if platform == cls.Platform.APN and "sandbox" in item:
             told["sandbox"] = item["sandbox"].casefold() == "true"
@@ -216,14 +219,14 @@ class PushCredential(ResourceWithDefault):
 class SyncService(RestrictedResource):
     at_twilio = Collection("https://sync.twilio.com/v1/Services", "services")
     variables = (
-        # "default", which Twilio's samples set it to, is no SID, but stands for one.
+        # Twilio's samples set it to "default", which is not a SID but stands for one.
         SIDVariable(("SYNC_SERVICE_SID",), ambiguous=("TWILIO_SYNC_SERVICE_SID",)),
     )
 
     sid = SIDField(
         _("Sync Service SID"),
         kind=sids.SYNC_SERVICE,
-        help_text=_("Starts with IS. Twilio Console: Sync → Services."),
+        help_text=_("Starts with IS. Twilio Console: Sync → Services, region US1."),
     )
 
     class Meta(RestrictedResource.Meta):
@@ -238,7 +241,7 @@ class Workspace(RestrictedResource):
     sid = SIDField(
         _("Workspace SID"),
         kind=sids.WORKSPACE,
-        help_text=_("Starts with WS. Twilio Console: TaskRouter → Workspaces."),
+        help_text=_("Starts with WS. Twilio Console: TaskRouter → Workspaces, region US1."),
     )
 
     class Meta(RestrictedResource.Meta):
@@ -247,7 +250,7 @@ class Workspace(RestrictedResource):
 
 
 def resource_kinds() -> list[type[Resource]]:
-    """All that grants can name, a site's own among them; no models that only extend another."""
+    """All kinds that grants can refer to, the site's own included, without proxies and children."""
     return [
         model
         for model in apps.get_models()

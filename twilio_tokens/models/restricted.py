@@ -1,7 +1,7 @@
 """Who may use a resource: the members of its groups, or everyone.
 
-Deleting a group must not open what only its members could use, so a resource remembers that it
-was restricted until somebody takes its last group away on purpose.
+Deleting a group must not open a resource that only its members could use. So a resource remembers
+that it is restricted until someone removes its last group on purpose.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Restricted(SavesChanges):
         related_name="+",
         verbose_name=_("groups"),
         help_text=_(
-            "Only members may use it; superusers, too, must be members. None chosen: every "
-            "signed-in user may."
+            "If you choose groups, only their members may use it, and superusers must be members "
+            "too. Without groups, every signed-in user may use it."
         ),
     )
     is_restricted = models.BooleanField(default=False, editable=False)
@@ -33,7 +33,7 @@ class Restricted(SavesChanges):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody may use it, since the last of its groups was deleted."""
+        """Whether nobody may use it because its last group was deleted."""
         return self.is_restricted and not self.groups.exists()
 
     def open_to_everyone(self) -> None:
@@ -51,7 +51,7 @@ def watch_groups() -> None:
 def _note_decision(
     instance: Restricted, action: str, reverse: bool, using: str, **kwargs: object
 ) -> None:
-    """Somebody has added groups, or removed them."""
+    """Someone has added or removed groups."""
     if reverse or not action.startswith("post_"):
         return
     row = type(instance)._base_manager.using(using).filter(pk=instance.pk)
@@ -62,7 +62,7 @@ def _note_decision(
 
 
 def _keep_restricted(instance: Group, using: str, **kwargs: object) -> None:
-    """Of groups that were added without a signal, too, as ``bulk_create()`` does."""
+    """Also where groups were added without a signal, as ``bulk_create()`` does."""
     for model in apps.get_models():
         if issubclass(model, Restricted) and not model._meta.proxy:
             model._base_manager.using(using).filter(groups=instance).update(is_restricted=True)

@@ -1,32 +1,32 @@
 /**
- * Twilio Access Tokens from django-twilio-tokens, and Twilio's SDKs supplied with them.
+ * Gets Twilio Access Tokens from django-twilio-tokens and keeps Twilio's SDKs supplied with them.
  *
  * @typedef {{token: string, jti: string, identity: string, account_sid: string, grants: object,
  *   issued_at: string, expires_at: string, expires_in: number, refresh_at: string}} AccessToken
- *   The site's answer: `token` is for Twilio's SDK, times are ISO 8601, `expires_in` is in seconds.
+ *   The site's answer. `token` is for Twilio's SDK, times are ISO 8601, `expires_in` is in seconds.
  * @typedef {{on: (event: any, listener: (value: any) => void) => any,
  *   updateToken: (token: string) => any, connectionState?: string}} SDK  a `Device`, `Client` or `SyncClient`
  * @typedef {object} Options
  * @property {() => HeadersInit | Promise<HeadersInit>} [headers]  called for each request
  * @property {RequestCredentials} [credentials]  "include" sends cookies to another origin
  * @property {string} [csrfCookie]  Django's CSRF_COOKIE_NAME; "" for no cookie
- * @property {string} [csrfHeader]  the header that Django's CSRF_HEADER_NAME stands for
+ * @property {string} [csrfHeader]  the header named by Django's CSRF_HEADER_NAME
  * @property {(answer: AccessToken) => void} [onToken]  called with each new token
- * @property {(error: Error, retryIn: number | null) => void} [onError]  in seconds, null for never
+ * @property {(error: Error, retryIn: number | null) => void} [onError]  seconds, or null for never
  */
 
 const SECOND = 1000;
-/** Whatever site, network or SDK say, they wait no less and, but for some jitter, no more. */
+/** Limits for every wait, whatever site, network or SDK say. Some jitter comes on top. */
 const [SHORTEST_WAIT, LONGEST_WAIT] = [SECOND, 3600 * SECOND];
-/** For an answer of the site, and for the page's headers function. */
+/** For the site's answer and for the page's headers function. */
 const TIME_LIMIT = 20 * SECOND;
-/** An SDK that asks gets a token no sooner than this, or half a token's life, after the last. */
+/** An SDK gets its next token no sooner than this, or half a token's lifetime, after the last. */
 const GAP = 30 * SECOND;
-/** Twilio's code for which a new token helps; other refusals would meet the next one, too. */
+/** Twilio's only error code that a new token fixes; others would hit the next token, too. */
 const EXPIRED = 20104;
 const ASKING_EVENTS = ["tokenWillExpire", "tokenAboutToExpire", "tokenExpired"];
 
-/** The site, or the network, gave no token; if it is `temporary`, the same may succeed later. */
+/** The site or the network gave no token. If `temporary`, the same request may succeed later. */
 export class TokenError extends Error {
   /** @param {Response | null} response @param {any} answer  `{code, detail}`, or for each field */
   constructor(response, { code = "unexpected_answer", detail = "", ...fields }) {
@@ -42,13 +42,13 @@ export class TokenError extends Error {
   }
 }
 
-/** Asks one address of the site, always for the same and for the same user. */
+/** Requests tokens from one address, always the same kind and for the same user. */
 export class TokenSource {
   #stop = new AbortController();
   #request = /** @type {Promise<AccessToken> | null} */ (null);
   #token = "";
   #identity = "";
-  /** Each SDK, and whether it is being given a token. @type {Map<SDK, boolean>} */
+  /** The SDKs, and whether each is being given a token right now. @type {Map<SDK, boolean>} */
   #supplied = new Map();
   #timer = 0;
   #refreshing = false;
@@ -57,7 +57,7 @@ export class TokenSource {
   #wake = () => this.#lookAtClock();
 
   /**
-   * @param {string | URL} url  of the site's tokens/, or of one product, such as tokens/video/
+   * @param {string | URL} url  the site's tokens/, or one product, such as tokens/video/
    * @param {object} ask  the body: `{room: "DailyStandup"}`, or for tokens/ `{video: {}, chat: {}}`
    * @param {Options} options
    */
@@ -68,8 +68,8 @@ export class TokenSource {
   }
 
   /**
-   * A new token, which supplied SDKs get as well. Concurrent callers share one request.
-   * What may succeed later is tried again, `tries` times in all, after the site's Retry-After.
+   * Gets a new token and also gives it to the supplied SDKs. Concurrent callers share one request.
+   * Temporary failures are retried after the site's Retry-After, up to `tries` attempts in all.
    * @returns {Promise<AccessToken>} or throws a TokenError; an AbortError once stopped
    */
   async get({ tries = 1 } = {}) {
@@ -79,7 +79,7 @@ export class TokenSource {
       } catch (error) {
         if (!(error instanceof TokenError && error.temporary && failures + 1 < tries)) throw error;
         const least = Math.max(Math.min(2 ** failures, 30), error.retryAfter ?? 0) * SECOND;
-        // Some more, lest all browsers come back at once.
+        // Add jitter, so that browsers do not all come back at once.
         const wait = Math.min(least, LONGEST_WAIT) * (1 + Math.random() / 2);
         safely(() => this.options.onError?.(error, wait / SECOND));
         await this.#sleep(wait, { orOnline: error.code === "network" });
@@ -88,9 +88,9 @@ export class TokenSource {
   }
 
   /**
-   * Keep an SDK in tokens: by the token's `refresh_at`, and when its events ask. Call `stop()`
-   * before you unregister a Device or shut a Client down: a new token would bring it back.
-   * @param {SDK} sdk  made with the last token of `get()`
+   * Keeps an SDK supplied with tokens: at `refresh_at`, and when its events ask for one. Call
+   * `stop()` before you unregister a Device or shut down a Client: a new token would bring it back.
+   * @param {SDK} sdk  created with the last token from `get()`
    */
   supply(sdk) {
     const { signal } = this.#stop;
@@ -106,7 +106,7 @@ export class TokenSource {
     this.#lookAtClock();
   }
 
-  /** Ask for nothing more, and call nobody back. */
+  /** Ends all requests and callbacks. */
   stop() {
     this.#stop.abort();
     clearTimeout(this.#timer);
@@ -116,7 +116,7 @@ export class TokenSource {
   async #fetch() {
     const { signal } = this.#stop;
     signal.throwIfAborted();
-    // A room that is undefined must not become a token for every room: null is refused.
+    // An undefined room must not become a token for every room: the site refuses null.
     const body = JSON.stringify(this.ask, (_, value) =>
       typeof value === "function" ? null : (value ?? null),
     );
@@ -129,7 +129,7 @@ export class TokenSource {
     const answer = accessToken(response, text);
     this.#identity ||= answer.identity;
     if (answer.identity !== this.#identity) {
-      const detail = `Signed in now is ${answer.identity}, no longer ${this.#identity}.`;
+      const detail = `The signed-in user is now ${answer.identity}, not ${this.#identity}.`;
       const error = new TokenError(response, { code: "identity_changed", detail });
       safely(() => this.options.onError?.(error, null));
       this.stop();
@@ -138,7 +138,7 @@ export class TokenSource {
     this.#token = answer.token;
     const gap = Math.min(GAP, (answer.expires_in * SECOND) / 2);
     this.#notBefore = now() + Math.max(gap, SHORTEST_WAIT);
-    // By the time that passes here: this clock may differ from the site's.
+    // As a duration, because this clock may differ from the site's.
     const wait = Date.parse(answer.refresh_at) - Date.parse(answer.issued_at);
     this.#refreshAt = Math.max(now() + wait, this.#notBefore);
     for (const sdk of this.#supplied.keys()) this.#hand(sdk);
@@ -155,7 +155,7 @@ export class TokenSource {
     const own = /** @type {Headers | undefined} */ (await this.#sleep(TIME_LIMIT, { or: asked }));
     if (!own) throw new Error("the headers function did not answer in time");
     const headers = new Headers({ Accept: "application/json", "Content-Type": "application/json" });
-    // Not location's origin: a sandboxed page has none, and may not read cookies.
+    // Not location.origin: a sandboxed page has no origin, and may not read cookies.
     const withCookies = credentials !== "omit" && this.url.origin === self.origin;
     const token = withCookies && csrfToken(csrfCookie);
     if (token) headers.set(csrfHeader, token);
@@ -165,14 +165,14 @@ export class TokenSource {
       body,
       headers,
       credentials,
-      // Followed, it would take our headers elsewhere, and mostly make a GET of the POST.
+      // Following a redirect would send our headers elsewhere, and mostly turn POST into GET.
       redirect: "manual",
       signal: AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TIME_LIMIT)]),
     });
     return { response, text: await response.text() };
   }
 
-  /** One token after the other, as a Client loses those that overlap. @param {SDK} sdk */
+  /** One token after another, because a Client loses tokens that overlap. @param {SDK} sdk */
   async #hand(sdk) {
     if (this.#supplied.get(sdk)) return;
     this.#supplied.set(sdk, true);
@@ -180,7 +180,7 @@ export class TokenSource {
     for (let given = ""; given !== this.#token && this.#supplied.has(sdk) && !signal.aborted; ) {
       given = this.#token;
       try {
-        // What a Client gets while Twilio closes its connection is lost as well.
+        // A Client also loses a token that it gets while Twilio closes its connection.
         for (let tenths = 0; sdk.connectionState === "disconnecting" && tenths < 100; tenths++) {
           await this.#sleep(SECOND / 10);
         }
@@ -192,7 +192,7 @@ export class TokenSource {
     if (this.#supplied.has(sdk)) this.#supplied.set(sdk, false);
   }
 
-  /** Refresh when it is time. @param {number} [wanted]  when an SDK asks for it */
+  /** Refreshes when it is time. @param {number} [wanted]  when an SDK wants a token */
   #lookAtClock(wanted = Infinity) {
     clearTimeout(this.#timer);
     this.#refreshAt = Math.min(this.#refreshAt, Math.max(wanted, this.#notBefore));
@@ -205,7 +205,7 @@ export class TokenSource {
   async #refresh() {
     this.#refreshing = true;
     await this.get({ tries: Infinity }).catch((error) => {
-      // Asking again would be answered the same, until an event of an SDK gives a reason to.
+      // Another request would get the same answer, so wait until an SDK's event gives a reason.
       [this.#refreshAt, this.#notBefore] = [Infinity, now() + GAP];
       safely(() => this.options.onError?.(error, null));
     });
@@ -214,9 +214,9 @@ export class TokenSource {
   }
 
   /**
-   * @param {number} ms @param {{or?: any, orOnline?: boolean}} [sooner]  when a promise is settled,
-   *   or the network is back; not at once, as it may flap
-   * @returns {Promise<any>} what the promise gave, if it was sooner
+   * @param {number} ms @param {{or?: any, orOnline?: boolean}} [sooner]  when a promise settles, or
+   *   when the network is back; not immediately, because the connection may flap
+   * @returns {Promise<any>} the promise's value, if it settled first
    */
   async #sleep(ms, sooner = {}) {
     const { signal } = this.#stop;
@@ -257,16 +257,16 @@ function accessToken(response, body) {
   const { token, identity, issued_at, refresh_at, expires_at, expires_in } = answer;
   const [issued, refresh, expires] = [issued_at, refresh_at, expires_at].map(Date.parse);
   const texts = [token, identity].every((value) => typeof value === "string" && value);
-  // A day is the longest that Twilio takes: https://www.twilio.com/docs/api/errors/20157
+  // Twilio accepts a day at most: https://www.twilio.com/docs/api/errors/20157
   const lives = typeof expires_in === "number" && expires_in > 0 && expires_in <= 86_400;
   const agrees = Math.abs(expires - issued - expires_in * SECOND) < SECOND;
   if (texts && lives && agrees && issued <= refresh && refresh <= expires) return answer;
-  // Not made of the answer, as its token would be part of the message.
-  const detail = token && "The site's token came without its identity, or without valid times.";
+  // Not from the answer itself, because its token would become part of the message.
+  const detail = token && "The site's token came without an identity, or without valid times.";
   throw new TokenError(response, { detail });
 }
 
-/** @param {string} body @returns {any} an object, empty where the body is something else */
+/** @param {string} body @returns {any} an object, empty if the body is anything else */
 function parsed(body) {
   try {
     const value = JSON.parse(body);
@@ -276,7 +276,7 @@ function parsed(body) {
   }
 }
 
-/** In seconds, if in the future. Proxies send a date, by their clock. @param {Headers} headers */
+/** In seconds, if in the future. Proxies send a date by their own clock. @param {Headers} headers */
 function retryAfter(headers) {
   const after = headers.get("Retry-After") ?? "";
   const here = Date.parse(headers.get("Date") ?? "") || Date.now();
@@ -293,16 +293,16 @@ function messages(errors, depth = 0) {
     .join(" ");
 }
 
-/** From Django's cookie, else from a form of the page or `<meta name="csrf-token">`. */
+/** From Django's cookie, or else from a form on the page or `<meta name="csrf-token">`. */
 function csrfToken(/** @type {string} */ cookieName) {
   const cookies = document.cookie.split("; ").filter((each) => each.startsWith(`${cookieName}=`));
   const field = document.querySelector("input[name=csrfmiddlewaretoken], meta[name=csrf-token]");
-  // Of several, for other paths or domains, Django takes the last.
+  // Of several cookies, for other paths or domains, Django uses the last.
   const cookie = cookies.at(-1)?.slice(cookieName.length + 1);
   return cookie || field?.getAttribute("value") || field?.getAttribute("content");
 }
 
-/** An error in a callback is the page's, and changes nothing here. */
+/** An error in a callback belongs to the page and changes nothing here. */
 function safely(/** @type {() => void} */ callback) {
   try {
     callback();
@@ -311,13 +311,13 @@ function safely(/** @type {() => void} */ callback) {
   }
 }
 
-/** Or sooner: timers stand still while a laptop sleeps. */
+/** Or sooner, because timers stand still while a laptop sleeps. */
 const later = (/** @type {() => void} */ look, /** @type {number} */ ms) =>
   setTimeout(look, Math.ceil(Math.min(ms, 30 * SECOND)));
 
 let [elapsed, lastDate, lastTick] = [0, Date.now(), performance.now()];
 
-/** Milliseconds that go on while a laptop sleeps, and not back when somebody sets its clock. */
+/** Milliseconds that count on while a laptop sleeps, and never go back when its clock is set. */
 function now() {
   const [date, tick] = [Date.now(), performance.now()];
   elapsed += Math.max(date - lastDate, tick - lastTick);

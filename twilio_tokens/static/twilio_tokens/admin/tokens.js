@@ -1,7 +1,7 @@
 "use strict";
 
-// The pages for issued tokens work without this; it adds a button and a countdown, and hides the
-// fields of products that are not ticked.
+// The token pages work without this script. It adds a copy button and a countdown, and hides the
+// fields of products that are not selected.
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const box of document.querySelectorAll("[data-twilio-product]")) {
@@ -14,7 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const countdown = document.getElementById("twilio-countdown");
   const seconds = Number(countdown?.dataset.seconds);
   if (seconds) {
-    // Counted from when the page arrived: the clocks of server and browser may differ.
+    // Counts from the page's arrival, because the clocks of server and browser may differ.
     const end = performance.now() + 1000 * seconds;
     const two = (number) => String(number).padStart(2, "0");
     const draw = () => {
@@ -37,7 +37,7 @@ document.addEventListener("DOMContentLoaded", () => {
       try {
         await navigator.clipboard.writeText(token.value);
       } catch {
-        // Without HTTPS there is no such clipboard.
+        // Without HTTPS, this clipboard is not available.
         token.select();
         document.execCommand("copy");
         button.focus();
