@@ -85,7 +85,9 @@ BUILDS = [
     Build(
         proof=f"{CACHE}::{UNCOUNTED}[out of memory]",
         file="throttles.py",
-        old='raise ThrottleUnavailable(f"The cache raised {type(error).__name__}.") from error',
+        old="raise ThrottleUnavailable(\n"
+        '                format_lazy(_("The cache raised {error}."), error=type(error).__name__)\n'
+        "            ) from error",
         new="return True",
     ),
     Build(
