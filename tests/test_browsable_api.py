@@ -273,7 +273,7 @@ def test_what_only_issuing_can_refuse_is_told_beside_its_field_too(
     chat_service.groups.add(Group.objects.create(name="staff"))
     refused = forms_of(browser.send(form, push_credential="ios", ttl="60"))[0]
     assert refused.errors(form) == {
-        "service": "The default Chat service is not for you; name another."
+        "service": "You may not use the default Chat service. Name another one."
     }
     assert (refused.values["push_credential"], refused.values["ttl"]) == ("ios", "60")
 
@@ -377,7 +377,7 @@ def test_nothing_ticked_is_told_and_stays_unticked(browser: Browser) -> None:
     response = browser.send(form, ttl="60")
     assert response.data["code"] == "required"
     refused = forms_of(response)[0]
-    assert "Ask for at least one product." in page_of(response).text
+    assert "Request at least one product." in page_of(response).text
     assert not {*refused.boxes} & {*refused.values}
     assert refused.values["ttl"] == "60"
 

@@ -67,7 +67,9 @@ class TaskRouter(Grant):
     def missing(cls) -> _StrOrPromise | None:
         if settings.worker is not None:
             return None
-        return _("TaskRouter needs the setting TWILIO_TOKENS_WORKER. Set it to a function.")
+        return _(
+            "TWILIO_TOKENS_WORKER is not set. Set it to a function that returns the user's worker."
+        )
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> TaskRouterGrant:
         from twilio.jwt.access_token.grants import TaskRouterGrant

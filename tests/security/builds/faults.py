@@ -86,7 +86,8 @@ BUILDS = [
         proof=f"{CACHE}::{UNCOUNTED}[out of memory]",
         file="throttles.py",
         old="raise ThrottleUnavailable(\n"
-        '                format_lazy(_("The cache raised {error}."), error=type(error).__name__)\n'
+        '                _("The cache raised {error}."),\n'
+        "                error=type(error).__name__,\n"
         "            ) from error",
         new="return True",
     ),
