@@ -249,13 +249,13 @@ def test_who_may_only_view_sees_the_key_but_no_input(
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        (sid("AC"), "This is an Account SID (AC…). Needed here is an API key SID"),
+        (sid("AC"), "This is an Account SID (AC…). Expected an API key SID"),
         (sid("SK")[:-1], "This has 33 characters; an API key SID has 34"),
         (sid("SK") + "0", "This has 35 characters"),
         (sid("SK", "g"), "After SK, only the digits 0–9 and the letters a–f are allowed"),
         ("0123456789abcdef" * 2, "This looks like an auth token, which is a secret"),
         (new_secret() + "!", "This looks like a secret, not a SID"),
-        ("my key", "Needed here is an API key SID: SK and 32 digits"),
+        ("my key", "Expected an API key SID: SK and 32 digits"),
     ],
     ids=["AC", "short", "long", "no hex", "auth token", "secret", "words"],
 )

@@ -276,8 +276,8 @@ def test_a_pattern_that_matches_strangers_is_told(
     cors.CORS_ALLOW_CREDENTIALS = True
     said = [message.msg for message in told()]
     expected = (
-        f"Pages of other sites, such as {stranger}, may ask for Access Tokens in the "
-        "name of your users."
+        f"Pages of other sites, such as {stranger}, can request Access Tokens on behalf of "
+        "your users."
     )
     assert said == ([expected] if stranger else [])
 

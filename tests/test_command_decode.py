@@ -107,7 +107,7 @@ def test_a_broken_signature_and_missing_times_are_shown(
     run: Callable[..., str], api_key: APIKey, secret: str
 ) -> None:
     output = run(token(secret, exp=None, iat="now")[:-8] + "AAAAAAAA")
-    assert "\nIssued     not said\nExpires    not said\n" in output
+    assert "\nIssued     not stated\nExpires    not stated\n" in output
     assert "\nSignature  not valid\n" in output
     assert re.findall(r"Error      (\d+):", output) == ["20107", "20101", "20104"]
 

@@ -426,17 +426,17 @@ def test_the_environments_of_twilios_samples_are_imported(name: str, run: Any) -
         (
             {"TWILIO_ACCOUNT_SID": ACCOUNT, "API_KEY": "sk-abc", "API_SECRET": new_secret()},
             "Not set: TWILIO_API_KEY, TWILIO_API_SECRET.\n"
-            "API_KEY does not count: Needed here is an API key SID: SK and 32 digits (0–9, a–f).\n"
-            "API_SECRET does not count: it belongs to API_KEY.",
+            "API_KEY was ignored. Expected an API key SID: SK and 32 digits (0–9, a–f).\n"
+            "API_SECRET was ignored. It belongs to API_KEY.",
         ),
         (
             {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": KEY, "API_SECRET": new_secret()},
-            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET was ignored. It belongs to API_KEY.",
         ),
         (
             BARE_KEY | {"API_KEY_SID": sid("SK", "1")},
             "API_KEY and API_KEY_SID have different values. Unset all but one.\n"
-            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET was ignored. It belongs to API_KEY.",
         ),
         (BARE_KEY | {"API_SECRET": "short"}, "API_SECRET: A secret has 16 to 128 letters, digits"),
     ],
@@ -624,7 +624,7 @@ def test_a_half_set_environment_names_what_is_missing(
 
 
 BAD = [
-    ("TWILIO_ACCOUNT_SID", sid("SK"), "This is an API key SID (SK…). Needed here is an Acc"),
+    ("TWILIO_ACCOUNT_SID", sid("SK"), "This is an API key SID (SK…). Expected an Acc"),
     ("TWILIO_ACCOUNT_SID", sid("AC")[:-1], "This has 33 characters"),
     ("TWILIO_API_KEY", sid("AC"), "This is an Account SID (AC…)"),
     ("TWILIO_API_KEY", "f" * 32, "This looks like an auth token"),
@@ -633,7 +633,7 @@ BAD = [
     ("TWILIO_API_SECRET", "f" * 32, "This looks like the account's auth token."),
     ("TWILIO_API_SECRET", new_secret()[:15], "A secret has 16 to 128 letters"),
     ("TWILIO_CHAT_SERVICE_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
-    ("TWILIO_TWIML_APP_SID", sid("AP", "g"), "After AP only the digits 0–9"),
+    ("TWILIO_TWIML_APP_SID", sid("AP", "g"), "After AP, only the digits 0–9"),
     ("TWILIO_FCM_PUSH_CREDENTIAL_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
     ("TWILIO_ACCOUNT_SID", f'"{sid("AC")}"', "The value includes quotation marks. Remove them"),
     ("TWILIO_API_SECRET", f"'{new_secret()}'", "The value includes quotation marks. Remove them"),
@@ -673,7 +673,7 @@ def test_all_that_is_wrong_is_told_at_once(
     )
     assert [line.split(": ")[0] for line in said.splitlines()] == [
         "Nothing was imported.",
-        "TWILIO_REGION is ie1",
+        "TWILIO_REGION",
         "TWILIO_CHAT_SERVICE_SID",
         "TWILIO_FCM_PUSH_CREDENTIAL_SID",
         "TWILIO_API_SECRET",
@@ -707,7 +707,8 @@ def test_a_region_other_than_us1_is_refused(
     region: str, refused: Any, environment: dict[str, str]
 ) -> None:
     said = refused(**environment, TWILIO_REGION=region)
-    assert f"TWILIO_REGION is {region.strip().lower()}, but Access Tokens need an API key" in said
+    needed = "Access Tokens need an API key of region US1"
+    assert f"TWILIO_REGION: {needed}, not {region.strip().lower()}." in said
     assert "Create one in the Twilio Console, and unset TWILIO_REGION." in said
 
 

@@ -31,7 +31,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
             status, error = failure.returncode, str(failure)
         output = capsys.readouterr()
         assert output.out.startswith("Dry run: ") is options.get("dry_run", False)
-        counts = re.findall(r"(\d+) ([a-z ]+)", output.out)
+        counts = re.findall(r"(\d+) ([a-z -]+)", output.out)
         return {what: int(n) for n, what in counts if n != "0"}, status, output.err + error
 
     return run

@@ -552,7 +552,10 @@ def test_without_any_key_nothing_is_fine(
     arguments: tuple[str, ...], run: Callable[..., Run], db: None
 ) -> None:
     result = run(*arguments)
-    assert (result.error, result.status) == ("There is no active API key.", 1)
+    assert (result.error, result.status) == (
+        "There is no active API key. Add or activate one in the admin.",
+        1,
+    )
     if arguments:
         assert (result.outcomes, result.report["outcome"]) == ([], "refused")
     else:

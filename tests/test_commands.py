@@ -132,7 +132,9 @@ class NoSpace(io.StringIO):
 
 
 def test_what_cannot_be_written_fails_a_command_that_another_calls(db: None) -> None:
-    with pytest.raises(CommandError, match="cannot be written: No space left on device"):
+    with pytest.raises(
+        CommandError, match="Cannot write to standard output: No space left on device"
+    ):
         call_command("twilio_generate_key", stdout=NoSpace())
 
 

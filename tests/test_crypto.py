@@ -269,7 +269,7 @@ def test_a_callable_that_raises_is_malformed_and_its_error_is_dropped(settings: 
         load_key_ring()
     error = caught.value
     assert error.problems.keys() == {0}
-    assert "callable raised RuntimeError" in error.reason
+    assert "TWILIO_TOKENS_ENCRYPTION_KEYS raised RuntimeError" in error.reason
     assert error.__cause__ is error.__context__ is None
     assert not any(form in error_report(error) for form in forms_of(key))
 

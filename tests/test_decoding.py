@@ -172,7 +172,7 @@ OTHER_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Simple JWT": (
         {"token_type": "access", "exp": 1, "jti": "x", "user_id": "1"},
-        "This is a Simple JWT token, with which users sign in to a site.",
+        "This is a Simple JWT token, which signs users in to a site.",
     ),
     "ID token": ({"iss": "https://login.example.com", "aud": "x", "nonce": "y"}, PROVIDER),
     "OAuth token": ({"iss": "https://login.example.com", "scope": "openid profile"}, PROVIDER),
@@ -218,19 +218,19 @@ def test_a_token_of_a_retired_key_stays_valid(token: Callable[..., str], api_key
 
 # Problems
 
-ISSUER_KEY = "Its issuer (“iss”): Needed here is an API key SID: SK and 32 digits (0–9, a–f)."
+ISSUER_KEY = "Issuer (“iss”): Expected an API key SID: SK and 32 digits (0–9, a–f)."
 ISSUER_SWAPPED = (
     "Issuer (“iss”): This is an Account SID (AC…). Expected an API key SID, which starts with SK."
 )
 SUBJECT_SWAPPED = (
     "Subject (“sub”): This is an API key SID (SK…). Expected an Account SID, which starts with AC."
 )
-SUBJECT_MISSING = "Its subject (“sub”): Needed here is an Account SID: AC and 32 digits (0–9, a–f)."
+SUBJECT_MISSING = "Subject (“sub”): Expected an Account SID: AC and 32 digits (0–9, a–f)."
 UNKNOWN_KEY = (
     "The issuer (“iss”) is not an API key stored on this site, so the signature could not be "
     "checked. Twilio accepts the token only if it knows that key."
 )
-NOTHING_GRANTED = "The token grants nothing: it has no product's grant."
+NOTHING_GRANTED = "The token grants nothing: it contains no grant for a product."
 NO_EXPIRY = "The token does not say when it expires (“exp”)."
 ROLE = "TaskRouter grant, “role”: Expected one of worker, supervisor."
 NOT_YET = "The token is not valid yet. Is the clock of the server that issued it fast?"
@@ -308,17 +308,17 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
     "no grants": ({"grants": ABSENT}, [(20106, NOTHING_GRANTED)]),
     "grants that are none": ({"grants": ["video"]}, [(20106, NOTHING_GRANTED)]),
     "an identity only": (grants(), [(20106, NOTHING_GRANTED)]),
-    "a grant that is none": (grants(video=True), [(20106, "The grant 'video' is no object.")]),
+    "a grant that is none": (grants(video=True), [(20106, "The grant 'video' is not an object.")]),
     "a grant of an unprintable name": (
         grants(**{"\ud800": None}),
-        [(20106, "The grant '\\ud800' is no object.")],
+        [(20106, "The grant '\\ud800' is not an object.")],
     ),
     "Chat without service": (
         grants(chat={}),
         [
             (
                 20106,
-                "The grant for Chat, “service_sid”: Needed here is a Chat service SID: IS and 32 "
+                "Chat grant, “service_sid”: Expected a Chat service SID: IS and 32 "
                 "digits (0–9, a–f).",
             )
         ],
@@ -328,7 +328,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for Sync, “service_sid”: Needed here is a Sync service SID: IS and "
+                "Sync grant, “service_sid”: Expected a Sync service SID: IS and "
                 "32 digits (0–9, a–f).",
             )
         ],
@@ -359,12 +359,12 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for TaskRouter, “workspace_sid”: Needed here is a TaskRouter workspace "
+                "TaskRouter grant, “workspace_sid”: Expected a TaskRouter workspace "
                 "SID: WS and 32 digits (0–9, a–f).",
             ),
             (
                 20106,
-                "The grant for TaskRouter, “worker_sid”: Needed here is a TaskRouter worker SID: "
+                "TaskRouter grant, “worker_sid”: Expected a TaskRouter worker SID: "
                 "WK and 32 digits (0–9, a–f).",
             ),
             (20106, ROLE),

@@ -135,7 +135,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             180,
             [
                 (f"Gives access to the Chat service {sid('IS')}.", None),
-                ("About 3 minutes before the token expires", 0),
+                ("At about %(at)s, 3 minutes", 0),
                 (PUSHED, None),
             ],
         ),
@@ -145,7 +145,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             179,
             [
                 (f"Gives access to the Chat service {sid('IS')}.", None),
-                (("The token is valid for less than the 3"), -1),
+                ("The Client emits tokenAboutToExpire 3", -1),
             ],
         ),
         (
@@ -172,8 +172,8 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             11,
             [
                 (TO_APP, None),
-                ("The Device can be called, by the identity anna.", None),
-                ("10 seconds before the token expires", 1),
+                ("The Device can be called as “anna”.", None),
+                ("At %(at)s, 10 seconds", 1),
                 (PUSHED, None),
             ],
         ),

@@ -123,7 +123,7 @@ def test_voice_takes_only_word_characters_and_names_the_first_other(
 ) -> None:
     message = refusal(settings, f"anna{char}!", "voice")
     assert "not allowed for Voice: it may contain only the letters A–Z and a–z" in message
-    assert f"but has {shown}." in message
+    assert f"but it contains {shown}." in message
 
 
 @pytest.mark.parametrize("product", registered())
@@ -149,7 +149,7 @@ def test_a_token_with_several_grants_must_satisfy_the_rule_of_each(settings: Any
     assert identify(settings, "x" * 121, "video", "chat", "voice") == "x" * 121
     assert "Voice" in refusal(settings, "anna@x", "video", "chat", "voice")
     assert "Video" in refusal(settings, "x" * 129, "chat", "video")
-    assert "Video, Chat need one" in refusal(settings, "", "video", "chat")
+    assert "which is required for Video, Chat." in refusal(settings, "", "video", "chat")
 
 
 # The username, as it is

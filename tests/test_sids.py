@@ -44,7 +44,7 @@ def test_a_wrong_length_is_told(kind: SIDKind, digits: int) -> None:
 @each_kind
 @pytest.mark.parametrize("digits", ["g" + "0" * 31, "0" * 32 + "\n", "0" * 31 + "\uff10", " " * 32])
 def test_what_is_no_hex_digit_is_told(kind: SIDKind, digits: str) -> None:
-    assert f"After {kind.prefix} only the digits" in refusal(kind, kind.prefix + digits)
+    assert f"After {kind.prefix}, only the digits" in refusal(kind, kind.prefix + digits)
 
 
 @each_kind

@@ -112,7 +112,7 @@ def _problems(
     yield from _time_problems(claims)
     grants = claims.get("grants")
     if not isinstance(grants, dict) or not grants.keys() - {"identity"}:
-        yield Problem(20106, _("The token grants nothing: it has no product's grant."))
+        yield Problem(20106, _("The token grants nothing: it contains no grant for a product."))
     else:
         yield from _grant_problems(grants)
         yield from _identity_problems(grants)

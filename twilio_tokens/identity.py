@@ -30,7 +30,7 @@ def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] =
     if not isinstance(identity, str) or not without_invisible(identity):
         raise IdentityNotAllowed(
             _(
-                "This user has no identity, which is required for: %(products)s. The setting "
+                "This user has no identity, which is required for %(products)s. The setting "
                 "TWILIO_TOKENS_IDENTITY chooses where identities come from."
             )
             % {"products": _names(grants)}

@@ -260,7 +260,7 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
         )
     if any(map(is_naive, ends)):
         raise NotConfigured(
-            _("The authorize() of a grant returned a datetime without a time zone.")
+            _("A grant's authorize() method returned a datetime without a time zone.")
         )
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)

@@ -52,7 +52,7 @@ class TokenRequest(Request):
                 _("The request body was already read by other code, such as middleware.")
             ) from None
         except (OSError, SuspiciousOperation):
-            raise ParseError(_("The request body could not be read to its end.")) from None
+            raise ParseError(_("The request body could not be read completely.")) from None
         return BytesIO(body) if body else None
 
     def _read_body(self) -> bytes:
@@ -64,7 +64,7 @@ class TokenRequest(Request):
         if len(body) > longest:
             raise ParseError(_("The request body is too large."))
         if len(body) < stated:
-            raise ParseError(_("The request body could not be read to its end."))
+            raise ParseError(_("The request body could not be read completely."))
         # Django reads a multipart body only up to this length.
         self.META["CONTENT_LENGTH"] = str(len(body))
         return body

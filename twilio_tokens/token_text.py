@@ -162,15 +162,15 @@ OTHER_TOKENS: tuple[tuple[Callable[[Mapping[str, Any]], bool], _StrOrPromise], .
     (
         lambda claims: claims.get("token_type") in ("access", "refresh", "sliding"),
         gettext_lazy(
-            "This is a Simple JWT token, with which users sign in to a site. Use it to request an "
+            "This is a Simple JWT token, which signs users in to a site. Use it to request an "
             "Access Token from the site."
         ),
     ),
     (
         lambda claims: _text(claims, "iss").startswith(("https://", "http://")),
         gettext_lazy(
-            "This is a token from an identity provider (OpenID Connect or OAuth), with which users "
-            "sign in. Use it to request an Access Token from your site."
+            "This is a token from an identity provider (OpenID Connect or OAuth), which signs "
+            "users in. Use it to request an Access Token from your site."
         ),
     ),
     (

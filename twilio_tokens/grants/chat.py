@@ -67,13 +67,14 @@ class Chat(push.NotifiesMobileApps):
         yield Note(_("Gives access to the Chat service %(sid)s.") % {"sid": payload["service_sid"]})
         if expires_at - issued_at >= WARNING:
             text = _(
-                "About 3 minutes before the token expires, at about %(at)s, the Client emits "
+                "At about %(at)s, 3 minutes before the token expires, the Client emits "
                 "tokenAboutToExpire. Then call client.updateToken() with a new token."
             )
         else:
             text = _(
-                "The token is valid for less than the 3 minutes before expiry at which the Client "
-                "emits tokenAboutToExpire. The event never fires, and the Client is disconnected."
+                "The Client emits tokenAboutToExpire 3 minutes before the token expires, but this "
+                "token is not valid that long. The event never fires, and the Client is "
+                "disconnected."
             )
         yield Note(text, expires_at - WARNING)
         yield from push.push_notes(payload)

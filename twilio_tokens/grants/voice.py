@@ -135,13 +135,14 @@ class Voice(push.NotifiesMobileApps):
             yield Note(_("The Device cannot be called: the token allows no incoming calls."))
         if expires_at - issued_at > WARNING:
             text = _(
-                "10 seconds before the token expires, at %(at)s, the Device emits tokenWillExpire. "
+                "At %(at)s, 10 seconds before the token expires, the Device emits tokenWillExpire. "
                 "Then call device.updateToken() with a new token."
             )
         else:
             text = _(
-                "The token is valid for no more than the 10 seconds before expiry at which the "
-                "Device emits tokenWillExpire. Replacing it on that event runs in a loop."
+                "The Device emits tokenWillExpire 10 seconds before the token expires, but this "
+                "token is not valid for longer than that. Replacing it on that event causes an "
+                "endless loop."
             )
         yield Note(text, expires_at - WARNING)
         yield from push.push_notes(payload)

@@ -170,7 +170,7 @@ def _region_problems(given: Mapping[str, str]) -> list[str]:
     if region in ("", Region.US1):
         return []
     return [
-        f"TWILIO_REGION is {ascii(region)[1:-1]}, but Access Tokens need an API key of region US1. "
+        f"TWILIO_REGION: Access Tokens need an API key of region US1, not {ascii(region)[1:-1]}. "
         "Create one in the Twilio Console, and unset TWILIO_REGION."
     ]
 

@@ -38,7 +38,7 @@ class AccessTokenSerializer(serializers.Serializer[IssuedAccessToken]):
     identity = serializers.CharField(help_text=_("The user's identity at Twilio."))
     account_sid = serializers.CharField()
     grants = serializers.DictField(
-        child=serializers.DictField(), help_text=_("What the token grants, as Twilio reads it.")
+        child=serializers.DictField(), help_text=_("What the token grants, in Twilio's format.")
     )
     issued_at = MomentField()
     expires_at = MomentField()
