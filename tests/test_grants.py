@@ -127,7 +127,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             Video,
             {"room": "A"},
             60,
-            [("Gives access only to the room “A”.", None), (("The token must be valid"), 60)],
+            [("Gives access only to the room “A”.", None), ("The token must be valid", 60)],
         ),
         (
             Chat,
@@ -184,7 +184,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             [
                 (TO_APP, None),
                 ("The Device cannot be called", None),
-                ("The token is valid for no more than the 10 seconds", 0),
+                ("The Device emits tokenWillExpire 10", 0),
             ],
         ),
     ],
