@@ -384,12 +384,12 @@ def test_nothing_ticked_is_told_and_stays_unticked(browser: Browser) -> None:
 
 def test_the_pages_have_names_and_lead_to_each_other(browser: Browser) -> None:
     html = browser.client.get("/twilio/tokens/").content.decode()
-    assert "<h1>Access tokens</h1>" in html
+    assert "<h1>Access Tokens</h1>" in html
     for product, grant in registered().items():
         assert f'href="http://testserver/twilio/tokens/{product}/"' in html
         page = browser.client.get(f"/twilio/tokens/{product}/").content.decode()
-        assert f"<h1>{grant.label} access token</h1>" in page
-        assert re.search(r'href="/twilio/tokens/"\s*>Access tokens', page)
+        assert f"<h1>{grant.label} Access Token</h1>" in page
+        assert re.search(r'href="/twilio/tokens/"\s*>Access Tokens', page)
 
 
 # A product of the site's own: tests/site
