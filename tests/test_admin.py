@@ -250,7 +250,7 @@ def test_who_may_only_view_sees_the_key_but_no_input(
     ("typed", "names"),
     [
         (sid("AC"), "This is an Account SID (AC…). Expected an API key SID"),
-        (sid("SK")[:-1], "This has 33 characters; an API key SID has 34"),
+        (sid("SK")[:-1], "This has 33 characters, but an API key SID has 34"),
         (sid("SK") + "0", "This has 35 characters"),
         (sid("SK", "g"), "After SK, only the digits 0–9 and the letters a–f are allowed"),
         ("0123456789abcdef" * 2, "This looks like an auth token, which is a secret"),
