@@ -249,13 +249,13 @@ def test_who_may_only_view_sees_the_key_but_no_input(
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        (sid("AC"), "This is an Account SID (AC…). Needed here is an API key SID"),
-        (sid("SK")[:-1], "This has 33 characters; an API key SID has 34"),
+        (sid("AC"), "This is an Account SID (AC…). Expected an API key SID"),
+        (sid("SK")[:-1], "This has 33 characters, but an API key SID has 34"),
         (sid("SK") + "0", "This has 35 characters"),
-        (sid("SK", "g"), "After SK only the digits 0–9 and the letters a–f may follow"),
+        (sid("SK", "g"), "After SK, only the digits 0–9 and the letters a–f are allowed"),
         ("0123456789abcdef" * 2, "This looks like an auth token, which is a secret"),
         (new_secret() + "!", "This looks like a secret, not a SID"),
-        ("my key", "Needed here is an API key SID: SK and 32 digits"),
+        ("my key", "Expected an API key SID: SK and 32 digits"),
     ],
     ids=["AC", "short", "long", "no hex", "auth token", "secret", "words"],
 )
@@ -273,10 +273,10 @@ def test_a_mix_up_in_the_sid_is_named_and_only_sids_are_shown_again(
 @pytest.mark.parametrize(
     ("typed", "names"),
     [
-        (sid("SK", "1"), "This is a SID. The secret is shown once, beside it"),
-        ("0123456789abcdef" * 2, "This looks like the Account's auth token."),
-        (new_secret()[:15], "A secret has 16 to 128 letters, digits and signs"),
-        (new_secret() * 4 + "x", "A secret has 16 to 128 letters, digits and signs"),
+        (sid("SK", "1"), "This is a SID. The secret is shown once, next to the SID"),
+        ("0123456789abcdef" * 2, "This looks like the account's auth token."),
+        (new_secret()[:15], "A secret has 16 to 128 letters, digits and symbols"),
+        (new_secret() * 4 + "x", "A secret has 16 to 128 letters, digits and symbols"),
         ("two words, which are long enough", "A secret has 16 to 128 letters"),
     ],
     ids=["SID", "auth token", "short", "long", "words"],

@@ -469,7 +469,9 @@ def test_without_a_key_the_page_of_the_account_says_why(
     account: Account, admin_client: Client, page: str
 ) -> None:
     message = messages(admin_client.get(page, follow=True))[0]
-    assert message == f"Account {account.sid} has no active API key."
+    assert (
+        message == f"Account {account.sid} has no active API key. Add or activate one in the admin."
+    )
 
 
 def test_an_account_without_anything_says_so(

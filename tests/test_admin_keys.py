@@ -398,7 +398,10 @@ def test_what_is_refused_is_said_row_by_row(
     confirmed, gone, no_key = sorted(messages(response))
     assert confirmed == "Twilio confirmed 1 entry."
     assert gone.startswith(f"gone: Account {api_key.account.sid} has no Chat service")
-    assert no_key == f"theirs: Account {other.sid} has no active API key."
+    assert (
+        no_key
+        == f"theirs: Account {other.sid} has no active API key. Add or activate one in the admin."
+    )
     theirs.refresh_from_db()
     assert theirs.checked_at is None
 

@@ -130,7 +130,10 @@ def test_taskrouter_is_not_ready_before_the_site_tells_who_works(
     admin_user: User, api_key: APIKey
 ) -> None:
     Workspace.objects.create(account=api_key.account, name="a", sid=sid("WS"), is_default=True)
-    unset = "TaskRouter: TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it."
+    unset = (
+        "TaskRouter: TWILIO_TOKENS_WORKER is not set. Set it to a function that returns the "
+        "user's worker."
+    )
     assert ("missing", unset) in told(admin_user)
 
 

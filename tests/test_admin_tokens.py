@@ -493,13 +493,13 @@ def test_a_token_is_issued_shown_and_recorded_with_who_made_it(
         response.content.decode()
     )
     for sentence in (
-        "Opens only the Room “ Daily ”.",
-        "a lost connection ends the Room with error 20104",
-        f"Opens the Chat service {chat_service.sid}.",
-        "about 3 minutes before the end",
-        f"Calls go out through the TwiML app {twiml_app.sid}.",
-        "can be called, by the identity anna",
-        "warns 10 seconds before the end",
+        "Gives access only to the room “ Daily ”.",
+        "the user is disconnected with error 20104",
+        f"Gives access to the Chat service {chat_service.sid}.",
+        "3 minutes before the token expires",
+        f"Outgoing calls use the TwiML App {twiml_app.sid}.",
+        "can be called as “anna”",
+        "10 seconds before the token expires",
         f"push credential {push_credential.sid}",
     ):
         assert re.sub(r"\s+", " ", sentence) in page
@@ -509,12 +509,12 @@ def test_a_token_is_issued_shown_and_recorded_with_who_made_it(
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"video": "on"}, "Opens every Room of the account."),
-        ({"voice": "on", "ttl": "10"}, "refreshing on every warning runs in a loop"),
+        ({"video": "on"}, "Gives access to every room of the account."),
+        ({"voice": "on", "ttl": "10"}, "causes an endless loop"),
         ({"voice": "on", "voice-incoming": "no"}, "The Device cannot be called"),
-        ({"chat": "on", "ttl": "179"}, "tokenAboutToExpire never fires"),
-        ({"chat": "on", "ttl": "180"}, "The Client warns about 3 minutes before"),
-        ({"voice": "on", "ttl": "11"}, "The Device warns 10 seconds before the end"),
+        ({"chat": "on", "ttl": "179"}, "The event never fires"),
+        ({"chat": "on", "ttl": "180"}, "3 minutes before the token expires"),
+        ({"voice": "on", "ttl": "11"}, "10 seconds before the token expires"),
     ],
 )
 def test_what_the_sdks_do_depends_on_the_token(
@@ -531,7 +531,13 @@ def test_what_the_sdks_do_depends_on_the_token(
 @pytest.mark.parametrize(
     ("product", "model", "prefix", "payload", "note"),
     [
-        ("sync", SyncService, "IS", {"data_sync": {"service_sid": sid("IS")}}, "Opens the Sync"),
+        (
+            "sync",
+            SyncService,
+            "IS",
+            {"data_sync": {"service_sid": sid("IS")}},
+            "Gives access to the Sync",
+        ),
         (
             "taskrouter",
             Workspace,
@@ -626,26 +632,34 @@ def test_details_of_a_product_that_is_not_ticked_do_not_count(
     [
         ({"username": ""}, "username", "This field is required."),
         ({"username": "nobody"}, "username", "This user does not exist."),
-        ({"username": "inactive"}, "username", "signed-in, active users only"),
+        ({"username": "inactive"}, "username", "Only active users who are signed in"),
         ({"username": "an@na", "voice": "on"}, "username", "“@”"),
-        ({"video": ""}, "__all__", "Ask for at least one product."),
+        ({"video": ""}, "__all__", "Request at least one product."),
         ({"video-room": "x" * 129}, "video-room", "no more than 128"),
         ({"video-room": "  "}, "video-room", "may not be blank"),
         ({"ttl": "0"}, "ttl", "greater than or equal to 1"),
         ({"ttl": "86401"}, "ttl", "less than or equal to 86400"),
         ({"ttl": "soon"}, "ttl", "Enter a whole number."),
-        ({"chat": "on", "chat-service": "agents"}, "chat-service", "of this name for you"),
+        (
+            {"chat": "on", "chat-service": "agents"},
+            "chat-service",
+            "with this name is available to you",
+        ),
         ({"chat": "on", "chat-service": "none"}, "chat-service", "Select a valid choice."),
         ({"voice": "on", "voice-incoming": "yes"}, "__all__", "does not allow incoming"),
         ({"voice": "on", "voice-incoming": "x"}, "voice-incoming", "Select a valid choice."),
-        ({"chat": "on", "chat-platform": "fcm"}, "chat-platform", "no default push credential"),
+        (
+            {"chat": "on", "chat-platform": "fcm"},
+            "chat-platform",
+            "no matching default push credential",
+        ),
         ({"chat": "on", "chat-platform": "palm"}, "chat-platform", "Select a valid choice."),
-        ({"chat": "on", "chat-sandbox": "yes"}, "chat-sandbox", "needs a platform"),
+        ({"chat": "on", "chat-sandbox": "yes"}, "chat-sandbox", "requires a platform"),
         ({"live": "on"}, "__all__", "has no default stage"),
         ({"voice": "on", "voice-params": "{"}, "voice-params", "valid JSON"),
         ({"voice": "on", "voice-params": "[" * 100_000}, "voice-params", "valid JSON"),
         ({"voice": "on", "voice-params": "[1]"}, "voice-params", "an object"),
-        ({"chat": "on", "chat-service": "theirs"}, "__all__", "belong to one Twilio account"),
+        ({"chat": "on", "chat-service": "theirs"}, "__all__", "belong to the same Twilio account"),
     ],
 )
 def test_a_refusal_stands_where_it_belongs_and_the_input_stays(
@@ -744,7 +758,7 @@ def test_an_odd_username_is_nobodys(username: str, tester: Client, api_key: APIK
 def test_the_room_policy_of_the_site_holds(tester: Client, api_key: APIKey, settings: Any) -> None:
     settings.TWILIO_TOKENS_ROOM_POLICY = lambda user, room: user.username != "anna"
     response = tester.post(reverse(TEST), filled())
-    assert errors(response) == {"__all__": ["You may not enter this room."]}
+    assert errors(response) == {"__all__": ["You may not join this room."]}
 
 
 def test_a_product_that_vanished_is_refused_beside_it(

@@ -273,7 +273,7 @@ def test_what_only_issuing_can_refuse_is_told_beside_its_field_too(
     chat_service.groups.add(Group.objects.create(name="staff"))
     refused = forms_of(browser.send(form, push_credential="ios", ttl="60"))[0]
     assert refused.errors(form) == {
-        "service": "The default Chat service is not for you; name another."
+        "service": "You may not use the default Chat service. Name another one."
     }
     assert (refused.values["push_credential"], refused.values["ttl"]) == ("ios", "60")
 
@@ -377,19 +377,19 @@ def test_nothing_ticked_is_told_and_stays_unticked(browser: Browser) -> None:
     response = browser.send(form, ttl="60")
     assert response.data["code"] == "required"
     refused = forms_of(response)[0]
-    assert "Ask for at least one product." in page_of(response).text
+    assert "Request at least one product." in page_of(response).text
     assert not {*refused.boxes} & {*refused.values}
     assert refused.values["ttl"] == "60"
 
 
 def test_the_pages_have_names_and_lead_to_each_other(browser: Browser) -> None:
     html = browser.client.get("/twilio/tokens/").content.decode()
-    assert "<h1>Access tokens</h1>" in html
+    assert "<h1>Access Tokens</h1>" in html
     for product, grant in registered().items():
         assert f'href="http://testserver/twilio/tokens/{product}/"' in html
         page = browser.client.get(f"/twilio/tokens/{product}/").content.decode()
-        assert f"<h1>{grant.label} access token</h1>" in page
-        assert re.search(r'href="/twilio/tokens/"\s*>Access tokens', page)
+        assert f"<h1>{grant.label} Access Token</h1>" in page
+        assert re.search(r'href="/twilio/tokens/"\s*>Access Tokens', page)
 
 
 # A product of the site's own: tests/site

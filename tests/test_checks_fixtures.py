@@ -62,7 +62,7 @@ def test_a_secret_in_plain_text_is_told_by_the_name_of_its_file(
     settings.FIXTURE_DIRS = [folder]
     [message] = check_fixtures()
     assert (message.id, type(message)) == ("twilio_tokens.W024", Warning)
-    assert f"The fixture shop/fixtures/more/keys.{suffix} has" in message.msg
+    assert f"The fixture shop/fixtures/more/keys.{suffix} contains" in message.msg
     assert secret not in repr(vars(message))
     assert str(tmp_path) not in repr(vars(message))
 

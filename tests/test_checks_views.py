@@ -97,7 +97,7 @@ def test_a_view_that_lets_in_anybody_is_told(
     assert (message.id, type(message)) == ("twilio_tokens.W041", Warning)
     name = f"{__name__}.OwnViewSet"
     assert message.msg == f"{name} lets in people who are not signed in ({methods})."
-    assert "They get no token" in message.hint
+    assert "They never get a token" in message.hint
 
 
 @pytest.mark.parametrize(
@@ -276,8 +276,8 @@ def test_a_pattern_that_matches_strangers_is_told(
     cors.CORS_ALLOW_CREDENTIALS = True
     said = [message.msg for message in told()]
     expected = (
-        f"Pages that are not the site's own, such as {stranger}, may ask for Access Tokens in the "
-        "name of your users."
+        f"Pages of other sites, such as {stranger}, can request Access Tokens on behalf of "
+        "your users."
     )
     assert said == ([expected] if stranger else [])
 
@@ -322,10 +322,10 @@ def test_origins_that_are_open_in_another_way_are_told_with_and_without_cookies(
     [message] = told()
     assert (message.id, type(message)) == ("twilio_tokens.W004", Warning)
     assert "though without cookies" in message.msg
-    assert "CORS_ALLOWED_ORIGINS, without CORS_ALLOW_ALL_ORIGINS" in message.hint
+    assert "CORS_ALLOWED_ORIGINS, and do not set CORS_ALLOW_ALL_ORIGINS" in message.hint
     cors.CORS_ALLOW_CREDENTIALS = True
     [message] = told()
-    assert "in the name of your users" in message.msg
+    assert "on behalf of your users" in message.msg
 
 
 def test_only_the_addresses_of_the_token_views_count(cors: Any) -> None:

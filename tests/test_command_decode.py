@@ -77,7 +77,7 @@ def test_all_of_an_issued_token_is_shown(
         f"API key    Key ({sid('SK')})",
         "Signature  valid",
         "Audit      issued to anna",
-        "Twilio     no problem found",
+        "Twilio     no problems found",
     ]
 
 
@@ -96,12 +96,10 @@ def test_an_expired_token_of_a_stranger_is_shown_with_its_problems(
     output = run(token(secret, iss=sid("SK", "9"), iat=now - 7300, exp=now - 3630, jti="x"))
     assert "UTC (1\xa0hour ago)\n" in output
     assert output.endswith(
-        "API key    not stored here\n"
-        "Signature  cannot be checked: the secret of its API key is not at hand\n"
-        "Audit      no record\n"
-        "Error      20103: Its issuer is no API key that is stored here. Twilio takes the token "
-        "only if it knows that key; the signature could not be checked.\n"
-        "Error      20104: It has expired.\n"
+        "API key    not stored here\nSignature  cannot be checked: the secret of its API key is "
+        "not available\nAudit      no record\nError      20103: The issuer (“iss”) is not an API "
+        "key stored on this site, so the signature could not be checked. Twilio accepts the "
+        "token only if it knows that key.\nError      20104: The token has expired.\n"
     )
 
 
@@ -109,7 +107,7 @@ def test_a_broken_signature_and_missing_times_are_shown(
     run: Callable[..., str], api_key: APIKey, secret: str
 ) -> None:
     output = run(token(secret, exp=None, iat="now")[:-8] + "AAAAAAAA")
-    assert "\nIssued     not said\nExpires    not said\n" in output
+    assert "\nIssued     not stated\nExpires    not stated\n" in output
     assert "\nSignature  not valid\n" in output
     assert re.findall(r"Error      (\d+):", output) == ["20107", "20101", "20104"]
 
@@ -127,7 +125,7 @@ def test_a_token_is_read_from_standard_input(
     type_in(frame % token(secret).encode())
     output = run(*arguments)
     assert "Signature  valid\n" in output
-    assert "Twilio     no problem found\n" in output
+    assert "Twilio     no problems found\n" in output
 
 
 def test_the_words_of_a_header_need_no_quotation_marks(
@@ -149,7 +147,7 @@ def test_who_types_it_in_is_told_how(
     assert "Signature  valid\n" in output.out
 
 
-TOO_LONG = "20101: This is far longer than any Access Token."
+TOO_LONG = "20101: This is much longer than any Access Token."
 
 
 @pytest.mark.parametrize(
@@ -157,7 +155,7 @@ TOO_LONG = "20101: This is far longer than any Access Token."
     [
         (b"", "20101: There is no token."),
         (b"\n", "20101: There is no token."),
-        (b"\xff\xfe\x00" * 100, "20101: This is not an Access Token, but binary data."),
+        (b"\xff\xfe\x00" * 100, "20101: This is not an Access Token: it is binary data."),
         (b"a" * 10_000_000, TOO_LONG),
         (b"\x00" * 10_000_000, TOO_LONG),
     ],
@@ -176,8 +174,8 @@ def test_unusable_input_is_told_so(
 @pytest.mark.parametrize(
     ("stdin", "message"),
     [
-        (lambda: None, "There is no standard input. Give the token as an argument."),
-        (Path("/proc/self/mem").open, "Standard input cannot be read: Input/output er"),
+        (lambda: None, "There is no standard input. Pass the token as an argument."),
+        (Path("/proc/self/mem").open, "Cannot read standard input: Input/output er"),
     ],
     ids=["none", "unreadable"],
 )
@@ -202,7 +200,7 @@ def test_no_more_is_read_than_a_token_can_be_long(type_in: Callable[..., None]) 
 
 
 def test_an_unusable_argument_is_told_so(db: None) -> None:
-    with pytest.raises(CommandError, match="full stops between them, but has 1"):
+    with pytest.raises(CommandError, match="separated by periods, but this text has 1 part"):
         call_command("twilio_decode", "x")
 
 

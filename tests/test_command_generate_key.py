@@ -14,7 +14,7 @@ def test_the_key_alone_is_on_standard_output(capsys: pytest.CaptureFixture[str])
     output = capsys.readouterr()
     key = output.out.removesuffix("\n")
     assert len(urlsafe_b64decode(key)) == 32
-    assert "Put it first in TWILIO_TOKENS_ENCRYPTION_KEYS" in output.err
+    assert "Put this key first in TWILIO_TOKENS_ENCRYPTION_KEYS" in output.err
     assert key not in output.err
 
 
@@ -33,7 +33,7 @@ def test_the_printed_key_seals_and_opens(
     api_key: APIKey = request.getfixturevalue("api_key")
     call_command("twilio_reencrypt")
     assert api_key.secret.key_id
-    assert "1 already new" in capsys.readouterr().out
+    assert "1 up to date" in capsys.readouterr().out
 
 
 def test_it_runs_where_the_system_checks_complain_of_the_keys(

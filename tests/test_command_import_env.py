@@ -253,8 +253,8 @@ def test_a_service_of_another_account_is_not_taken_away(
     ChatService.objects.create(account=account, name=name, sid=stored_sid, is_default=True)
     assert refused(**environment | {"TWILIO_ACCOUNT_SID": sid("AC", "1")}) == (
         "Nothing was imported.\n"
-        f"TWILIO_CHAT_SERVICE_SID: Chat service “{name}” belongs to another account here. Rename "
-        "or delete it in the admin, or unset TWILIO_CHAT_SERVICE_SID."
+        f"TWILIO_CHAT_SERVICE_SID: the Chat service “{name}” on this site belongs to another "
+        "account. Rename or delete it in the admin, or unset TWILIO_CHAT_SERVICE_SID."
     )
 
 
@@ -273,7 +273,7 @@ def test_a_key_that_is_not_active_stays_so_and_is_told_of(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     call_command("twilio_import_env")
-    assert f"API key Key ({sid('SK')}) is not active; activate it" in capsys.readouterr().err
+    assert f"API key Key ({sid('SK')}) is not active. Activate it" in capsys.readouterr().err
     assert not APIKey.objects.get().is_active
 
 
@@ -426,17 +426,17 @@ def test_the_environments_of_twilios_samples_are_imported(name: str, run: Any) -
         (
             {"TWILIO_ACCOUNT_SID": ACCOUNT, "API_KEY": "sk-abc", "API_SECRET": new_secret()},
             "Not set: TWILIO_API_KEY, TWILIO_API_SECRET.\n"
-            "API_KEY does not count: Needed here is an API key SID: SK and 32 digits (0–9, a–f).\n"
-            "API_SECRET does not count: it belongs to API_KEY.",
+            "API_KEY was ignored. Expected an API key SID: SK and 32 digits (0–9, a–f).\n"
+            "API_SECRET was ignored. It belongs to API_KEY.",
         ),
         (
             {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_API_KEY": KEY, "API_SECRET": new_secret()},
-            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET was ignored. It belongs to API_KEY.",
         ),
         (
             BARE_KEY | {"API_KEY_SID": sid("SK", "1")},
-            "API_KEY and API_KEY_SID differ; unset one.\n"
-            "Not set: TWILIO_API_SECRET.\nAPI_SECRET does not count: it belongs to API_KEY.",
+            "API_KEY and API_KEY_SID have different values. Unset all but one.\n"
+            "Not set: TWILIO_API_SECRET.\nAPI_SECRET was ignored. It belongs to API_KEY.",
         ),
         (BARE_KEY | {"API_SECRET": "short"}, "API_SECRET: A secret has 16 to 128 letters, digits"),
     ],
@@ -573,7 +573,10 @@ def test_a_newer_key_that_an_admin_added_signs_on(
     newer = add_key(account)
     run(RETIRE, **environment)
     assert active() == {sid("SK", "1"), newer.sid}
-    assert f"API key {newer} is newer; it is not retired and goes on signing.\n" in run.errors[-1]
+    assert (
+        f"API key {newer} is newer, so it was not retired and continues to sign.\n"
+        in run.errors[-1]
+    )
 
 
 def test_a_key_that_cannot_be_stored_retires_none(
@@ -621,19 +624,19 @@ def test_a_half_set_environment_names_what_is_missing(
 
 
 BAD = [
-    ("TWILIO_ACCOUNT_SID", sid("SK"), "This is an API key SID (SK…). Needed here is an Acc"),
+    ("TWILIO_ACCOUNT_SID", sid("SK"), "This is an API key SID (SK…). Expected an Acc"),
     ("TWILIO_ACCOUNT_SID", sid("AC")[:-1], "This has 33 characters"),
     ("TWILIO_API_KEY", sid("AC"), "This is an Account SID (AC…)"),
     ("TWILIO_API_KEY", "f" * 32, "This looks like an auth token"),
     ("TWILIO_API_KEY", new_secret() + "!", "This looks like a secret, not a SID"),
     ("TWILIO_API_SECRET", sid("SK"), "This is a SID."),
-    ("TWILIO_API_SECRET", "f" * 32, "This looks like the Account's auth token."),
+    ("TWILIO_API_SECRET", "f" * 32, "This looks like the account's auth token."),
     ("TWILIO_API_SECRET", new_secret()[:15], "A secret has 16 to 128 letters"),
     ("TWILIO_CHAT_SERVICE_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
-    ("TWILIO_TWIML_APP_SID", sid("AP", "g"), "After AP only the digits 0–9"),
+    ("TWILIO_TWIML_APP_SID", sid("AP", "g"), "After AP, only the digits 0–9"),
     ("TWILIO_FCM_PUSH_CREDENTIAL_SID", sid("AP"), "This is a TwiML App SID (AP…)"),
-    ("TWILIO_ACCOUNT_SID", f'"{sid("AC")}"', "The quotation marks around it are part of the v"),
-    ("TWILIO_API_SECRET", f"'{new_secret()}'", "The quotation marks around it are part of the v"),
+    ("TWILIO_ACCOUNT_SID", f'"{sid("AC")}"', "The value includes quotation marks. Remove them"),
+    ("TWILIO_API_SECRET", f"'{new_secret()}'", "The value includes quotation marks. Remove them"),
 ]
 
 
@@ -670,7 +673,7 @@ def test_all_that_is_wrong_is_told_at_once(
     )
     assert [line.split(": ")[0] for line in said.splitlines()] == [
         "Nothing was imported.",
-        "TWILIO_REGION is ie1",
+        "TWILIO_REGION",
         "TWILIO_CHAT_SERVICE_SID",
         "TWILIO_FCM_PUSH_CREDENTIAL_SID",
         "TWILIO_API_SECRET",
@@ -692,7 +695,10 @@ def test_two_prefixed_names_of_one_value_may_agree_but_not_differ(
     name: str, alias: str, other: str, run: Any, refused: Any, environment: dict[str, str]
 ) -> None:
     said = refused(**environment, **{alias: other})
-    assert said == f"Nothing was imported.\n{name} and {alias} differ; unset one."
+    assert (
+        said
+        == f"Nothing was imported.\n{name} and {alias} have different values. Unset all but one."
+    )
     assert "created" in run(**environment, **{alias: environment[name]})
 
 
@@ -701,8 +707,9 @@ def test_a_region_other_than_us1_is_refused(
     region: str, refused: Any, environment: dict[str, str]
 ) -> None:
     said = refused(**environment, TWILIO_REGION=region)
-    assert f"TWILIO_REGION is {region.strip().lower()}: Access Tokens need an API key" in said
-    assert "Make one in the Twilio Console, and unset TWILIO_REGION." in said
+    needed = "Access Tokens need an API key of region US1"
+    assert f"TWILIO_REGION: {needed}, not {region.strip().lower()}." in said
+    assert "Create one in the Twilio Console, and unset TWILIO_REGION." in said
 
 
 @pytest.mark.parametrize("region", ["", "us1", "US1"])
@@ -716,8 +723,8 @@ def test_a_key_that_is_stored_with_another_account_is_refused(
 ) -> None:
     said = refused(**environment | {"TWILIO_ACCOUNT_SID": sid("AC", "1")})
     assert said == (
-        "Nothing was imported.\nTWILIO_API_KEY: this API key is stored with another account than "
-        "that of TWILIO_ACCOUNT_SID."
+        "Nothing was imported.\nTWILIO_API_KEY: this API key is stored with a different account "
+        "from TWILIO_ACCOUNT_SID."
     )
 
 
@@ -815,7 +822,7 @@ def test_a_file_replaces_the_environment(
 def test_a_quotation_mark_that_is_not_closed_is_told_by_its_line(
     before: str, tmp_path: Path, secret: str
 ) -> None:
-    line = "line 2: a quotation mark near here is not closed"
+    line = "line 2: a quotation mark on or near this line is not closed"
     with pytest.raises(CommandError, match=line) as caught:
         import_file(tmp_path / ".env", f"{before or chr(10)}TWILIO_API_SECRET='{secret}\n")
     assert secret not in str(caught.value)
@@ -838,7 +845,7 @@ def test_a_file_that_cannot_be_read_is_told(case: str, tmp_path: Path) -> None:
     if data is not None:
         path.write_bytes(data)
     reasons = {"endless": "is too large", "missing": "No such file", "folder": "Is a directory"}
-    with pytest.raises(CommandError, match=reasons.get(case, "it is not text in UTF-8")):
+    with pytest.raises(CommandError, match=reasons.get(case, "it is not UTF-8 text")):
         call_command("twilio_import_env", env_file=path)
 
 

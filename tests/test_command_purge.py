@@ -131,7 +131,7 @@ def test_the_names_of_the_busiest_go_with_their_records(
 @pytest.mark.parametrize(
     ("days", "message"),
     [
-        ("-1", "--days should be 0 or more."),
+        ("-1", "--days must be 0 or more."),
         ("800000", "--days is too large."),
         ("9" * 30, "--days is too large."),
         ("1.5", "Error: argument --days: invalid int value: '1.5'"),

@@ -30,8 +30,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
         except CommandError as failure:
             status, error = failure.returncode, str(failure)
         output = capsys.readouterr()
-        assert output.out.startswith("Would be: ") is options.get("dry_run", False)
-        counts = re.findall(r"(\d+) ([a-z ]+)", output.out)
+        assert output.out.startswith("Dry run: ") is options.get("dry_run", False)
+        counts = re.findall(r"(\d+) ([a-z -]+)", output.out)
         return {what: int(n) for n, what in counts if n != "0"}, status, output.err + error
 
     return run
@@ -61,11 +61,11 @@ def test_keys_are_rotated_without_downtime(
     for ring in ([old], [old, new], [new, old]):
         settings.TWILIO_TOKENS_ENCRYPTION_KEYS = ring
         assert signs()
-    assert run() == ({"encrypted again": 1}, 0, "")
+    assert run() == ({"re-encrypted": 1}, 0, "")
     assert signs()
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [new]
     assert signs()
-    assert run() == ({"already new": 1}, 0, "")
+    assert run() == ({"up to date": 1}, 0, "")
 
 
 def test_a_dry_run_counts_and_changes_nothing(
@@ -73,15 +73,15 @@ def test_a_dry_run_counts_and_changes_nothing(
 ) -> None:
     before = texts()
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
-    assert run(dry_run=True) == ({"encrypted again": 1}, 0, "")
+    assert run(dry_run=True) == ({"re-encrypted": 1}, 0, "")
     assert texts() == before
-    assert run() == ({"encrypted again": 1}, 0, "")
+    assert run() == ({"re-encrypted": 1}, 0, "")
     assert texts() != before
 
 
 def test_a_row_that_is_already_new_is_not_written(run: Any, api_key: APIKey) -> None:
     before = texts()
-    assert run() == ({"already new": 1}, 0, "")
+    assert run() == ({"up to date": 1}, 0, "")
     assert texts() == before
 
 
@@ -107,11 +107,11 @@ def test_unreadable_rows_are_skipped_and_counted_wherever_they_stand(
     before = texts()
 
     counts, status, said = run(dry_run=dry_run)
-    assert counts == {"encrypted again": 1, "unreadable": 4}
+    assert counts == {"re-encrypted": 1, "unreadable": 4}
     assert status == 1
     for row in (other_row, damaged, other_key, new_but_moved):
         assert said.count(row.sid) == 1
-    assert "Keep the old encryption keys: some secrets do not open." in said
+    assert "Keep the old encryption keys: some secrets cannot be decrypted." in said
     assert not [secret for secret in secrets if secret in said]
     assert texts()[1:] == before[1:]
     assert (texts()[0] == before[0]) is dry_run
@@ -133,9 +133,9 @@ def saved_meanwhile(ring: Any, times: int) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("times", "counts", "status"),
     [
-        (1, {"encrypted again": 1}, 0),
-        (3, {"encrypted again": 1}, 0),
-        (1_000, {"changed meanwhile": 1}, 1),
+        (1, {"re-encrypted": 1}, 0),
+        (3, {"re-encrypted": 1}, 0),
+        (1_000, {"changed in the meantime": 1}, 1),
     ],
 )
 def test_a_secret_that_was_saved_meanwhile_is_encrypted_too(
@@ -154,7 +154,7 @@ def test_a_secret_that_was_saved_meanwhile_is_encrypted_too(
     outcome = run()
     post_init.disconnect(save, sender=APIKey)
     assert outcome[:2] == (counts, status)
-    assert ("are still being saved under one of them" in outcome[2]) is bool(status)
+    assert ("are still being saved with one of them" in outcome[2]) is bool(status)
     is_new = APIKey.objects.get().secret.key_id == load_key_ring().newest_id
     assert is_new is (status == 0)
 
@@ -185,7 +185,7 @@ def test_a_replica_is_not_asked(
 ) -> None:
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key(), *key_ring]
     settings.DATABASE_ROUTERS = [ReadsGoToAReplica()]
-    assert run() == ({"encrypted again": 1}, 0, "")
+    assert run() == ({"re-encrypted": 1}, 0, "")
 
 
 @pytest.mark.parametrize(

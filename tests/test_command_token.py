@@ -154,8 +154,8 @@ def test_json_is_what_the_http_api_answers(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("berta", "--video"), r"^There is no user berta\.$"),
-        (("\udcff", "--video"), r"^There is no user \\udcff\.$"),
+        (("berta", "--video"), r"^There is no user named berta\.$"),
+        (("\udcff", "--video"), r"^There is no user named \\udcff\.$"),
         (("anna", "--video", "\udcff"), "^surrogate_characters_not_allowed: "),
         (("anna", "--video", "a\x00b"), "^null_characters_not_allowed: "),
         (("anna", "--chat", "\udcff"), "^does_not_exist: "),
@@ -200,7 +200,7 @@ def test_a_name_that_fits_several_users_is_refused_with_theirs(
 ) -> None:
     twin = User(username="Anna")
     monkeypatch.setattr(twilio_token, "users_named", lambda name: [user, twin])
-    with pytest.raises(CommandError, match=r"^Several users are named ANNA: anna, Anna\. Write o"):
+    with pytest.raises(CommandError, match=r"^Several users match ANNA: anna, Anna\. Use the e"):
         run("ANNA", "--video")
 
 

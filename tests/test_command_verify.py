@@ -156,14 +156,14 @@ def test_a_report_says_when_and_how_it_went_on_the_whole(
         "time": "2026-11-29T15:00:00Z",
         "outcome": "verified",
         "status": 0,
-        "message": "4 of 4 are verified.",
+        "message": "Verified: 4 of 4.",
     }
     twilio.services.clear()
     assert on_the_whole() == {
         "time": "2026-11-29T15:00:00Z",
         "outcome": "refused",
         "status": 1,
-        "message": "1 of 4 are not verified.",
+        "message": "Not verified: 1 of 4.",
     }
     twilio.fail(503)
     Account.objects.update(is_default=False)
@@ -171,7 +171,7 @@ def test_a_report_says_when_and_how_it_went_on_the_whole(
         "time": "2026-11-29T15:00:00Z",
         "outcome": "refused",
         "status": 1,
-        "message": "4 of 4 are not verified. No account is the default. Choose one in the admin.",
+        "message": "Not verified: 4 of 4. There is no default account. Choose one in the admin.",
     }
 
 
@@ -218,7 +218,7 @@ def test_what_was_found_before_the_database_failed_is_told(
     with connection.execute_wrapper(Fails("chatservice")):
         result = run("--json")
     assert result.outcomes == ["refused"]
-    assert (result.error, result.status) == (f"1 of 1 are not verified. {GONE}", 1)
+    assert (result.error, result.status) == (f"Not verified: 1 of 1. {GONE}", 1)
 
 
 def test_a_setting_that_cannot_be_used_is_a_report(
@@ -276,11 +276,11 @@ def test_a_watch_prints_a_line_each_time_and_one_for_each_that_is_not_verified(
     result = run("--watch", "60")
     lines = result.output.splitlines()
     assert lines[:2] == [
-        "2026-11-29T15:00:00Z  verified  4 of 4 are verified.",
-        "2026-11-29T15:00:00Z  refused  1 of 4 are not verified.",
+        "2026-11-29T15:00:00Z  verified  Verified: 4 of 4.",
+        "2026-11-29T15:00:00Z  refused  Not verified: 1 of 4.",
     ]
     assert [line.split("  ")[0] for line in lines[2:]] == ["refused"]
-    assert (result.error, result.status) == ("1 of 4 are not verified.", 1)
+    assert (result.error, result.status) == ("Not verified: 1 of 4.", 1)
     assert (slept, held) == ([60, 60], ["all", "all"])
 
 
@@ -384,7 +384,7 @@ def test_a_watch_has_a_pause_of_at_most_a_day(
     seconds: str, run: Callable[..., Run], db: None
 ) -> None:
     result = run("--watch", seconds)
-    assert (result.error, result.status) == ("--watch should be from 1 to 86,400 seconds.", 1)
+    assert (result.error, result.status) == ("--watch must be from 1 to 86,400 seconds.", 1)
 
 
 @pytest.mark.parametrize("seconds", ["1", "86400"])
@@ -418,7 +418,7 @@ def test_a_refusal_is_shown_and_stored_and_fails(
     result = run("--json")
     assert result.outcomes == ["verified", "refused", "verified", "verified"]
     assert result.results[1]["code"] == 20404
-    assert (result.error, result.status) == ("1 of 4 are not verified.", 1)
+    assert (result.error, result.status) == ("Not verified: 1 of 4.", 1)
     assert [outcome for outcome, *_ in recorded(rows)] == result.outcomes
     table = run()
     assert f"refused   ChatService     support  {sid('IS')}  Account {sid('AC')}" in table.output
@@ -431,7 +431,7 @@ def test_an_unreachable_twilio_fails(
     twilio.fail(503)
     result = run("--json")
     assert result.outcomes == ["unreachable"] * 4
-    assert (result.error, result.status) == ("4 of 4 are not verified.", 3)
+    assert (result.error, result.status) == ("Not verified: 4 of 4.", 3)
     assert {code for _outcome, _message, code in recorded(rows)} == {20503}
 
 
@@ -447,7 +447,7 @@ def test_sync_services_and_workspaces_are_checked_and_what_twilio_cannot_be_aske
         ("SyncService", "verified"),
         ("Workspace", "refused"),
     ]
-    assert (result.error, result.status) == ("1 of 6 are not verified.", 1)
+    assert (result.error, result.status) == ("Not verified: 1 of 6.", 1)
     assert [outcome for outcome, *_ in recorded([service, workspace, stage])] == [
         "verified",
         "refused",
@@ -496,8 +496,8 @@ def test_an_unreadable_secret_does_not_stop_the_rest(
     outcomes = {each["sid"]: each["outcome"] for each in result.results}
     assert outcomes.pop(sid("SK")) == "secret_unavailable"
     assert set(outcomes.values()) == {"verified"}
-    assert (result.error, result.status) == ("1 of 5 are not verified.", 1)
-    assert "does not open" in next(
+    assert (result.error, result.status) == ("Not verified: 1 of 5.", 1)
+    assert "cannot be decrypted" in next(
         each["message"] for each in result.results if each["sid"] == sid("SK")
     )
     assert recorded(rows[:1]) == [("verified", "of old", None)]
@@ -537,7 +537,7 @@ def test_a_default_account_without_key_fails(
         "sid": empty.sid,
         "account": empty.sid,
         "code": None,
-        "message": "It has no active API key.",
+        "message": "The account has no active API key. Add one.",
     }
     assert result.outcomes[1:] == ["verified"] * 4
     assert result.status == 1
@@ -553,7 +553,7 @@ def test_without_a_default_account_nothing_is_fine(
     result = run("--json")
     assert result.outcomes == ["verified"] * 4
     assert (result.error, result.status) == (
-        "No account is the default. Choose one in the admin.",
+        "There is no default account. Choose one in the admin.",
         1,
     )
     settings.TWILIO_TOKENS_ACCOUNT = lambda user: None
@@ -570,7 +570,10 @@ def test_without_any_key_nothing_is_fine(
     arguments: tuple[str, ...], run: Callable[..., Run], db: None
 ) -> None:
     result = run(*arguments)
-    assert (result.error, result.status) == ("There is no active API key.", 1)
+    assert (result.error, result.status) == (
+        "There is no active API key. Add or activate one in the admin.",
+        1,
+    )
     if arguments:
         assert (result.outcomes, result.report["outcome"]) == ([], "refused")
     else:

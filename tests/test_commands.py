@@ -81,11 +81,11 @@ def test_what_a_terminal_obeys_is_shown_but_for_the_style_of_a_message() -> None
     ("line", "status", "error"),
     [
         ("$MANAGE twilio_generate_key <&- >&- 2>&-", 0, ""),
-        ("$MANAGE twilio_decode <&-", 1, "CommandError: There is no standard input. Give the"),
+        ("$MANAGE twilio_decode <&-", 1, "CommandError: There is no standard input. Pass the"),
         (
             "$MANAGE twilio_generate_key >/dev/full",
             1,
-            "CommandError: Standard output cannot be written: No space left on device.",
+            "CommandError: Cannot write to standard output: No space left on device.",
         ),
         ("$MANAGE twilio_generate_key 2>&1 | true; exit ${PIPESTATUS[0]}", 141, ""),
     ],
@@ -132,7 +132,9 @@ class NoSpace(io.StringIO):
 
 
 def test_what_cannot_be_written_fails_a_command_that_another_calls(db: None) -> None:
-    with pytest.raises(CommandError, match="cannot be written: No space left on device"):
+    with pytest.raises(
+        CommandError, match="Cannot write to standard output: No space left on device"
+    ):
         call_command("twilio_generate_key", stdout=NoSpace())
 
 
@@ -208,5 +210,5 @@ def test_of_what_the_database_says_only_the_first_line_is_told(db: None) -> None
 
 def test_a_setting_that_cannot_be_used_is_named(api_key: APIKey, user: User, settings: Any) -> None:
     settings.TWILIO_TOKENS_ACCOUNT = "nowhere.to_be_found"
-    with pytest.raises(CommandError, match="TWILIO_TOKENS_ACCOUNT should be a callable or a"):
+    with pytest.raises(CommandError, match="TWILIO_TOKENS_ACCOUNT should be a function or a"):
         call_command("twilio_verify")

@@ -144,12 +144,15 @@ def test_a_callable_may_be_given_as_such_or_as_dotted_path(
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("no.such.module", "a dotted path to one; the path could not be imported"),
-        ("twilio_tokens.identity.nobody", "a dotted path to one; the path could not be imported"),
-        ("word", "a dotted path to one; the path could not be imported"),
-        (".word", "a dotted path to one; the path could not be imported (ValueError)"),
-        ("..no.module", "a dotted path to one; the path could not be imported (TypeError)"),
-        ("tests.broken.identity", "a dotted path to one; the path could not be imported (ZeroDiv"),
+        ("no.such.module", "a dotted path to one, but the path cannot be imported"),
+        ("twilio_tokens.identity.nobody", "a dotted path to one, but the path cannot be imported"),
+        ("word", "a dotted path to one, but the path cannot be imported"),
+        (".word", "a dotted path to one, but the path cannot be imported (ValueError)"),
+        ("..no.module", "a dotted path to one, but the path cannot be imported (TypeError)"),
+        (
+            "tests.broken.identity",
+            "a dotted path to one, but the path cannot be imported (ZeroDiv",
+        ),
         ("twilio_tokens.conf.LONGEST_TTL", "a dotted path to one."),
         (7, "a dotted path to one."),
     ],
@@ -160,7 +163,7 @@ def test_what_is_no_callable_is_refused_by_the_name_of_its_setting(
     setattr(settings, f"TWILIO_TOKENS_{setting}", value)
     with pytest.raises(ImproperlyConfigured) as caught:
         getattr(conf.settings, name)
-    expected = f"TWILIO_TOKENS_{setting} should be a callable or {problem}"
+    expected = f"TWILIO_TOKENS_{setting} should be a function or {problem}"
     assert str(caught.value).startswith(expected)
 
 
@@ -197,7 +200,11 @@ def refuse(error: Exception) -> None:
     ("error", "kind", "told"),
     [
         (DjangoPermissionDenied("Members only."), PermissionDenied, "Members only."),
-        (DjangoPermissionDenied(), PermissionDenied, "You may not have this access token."),
+        (
+            DjangoPermissionDenied(),
+            PermissionDenied,
+            "You do not have permission to get this Access Token.",
+        ),
         (PermissionDenied("Members only."), PermissionDenied, "Members only."),
         (KeyError("canary"), SettingError, "The function in TWILIO_TOKENS_X raised KeyError."),
     ],

@@ -158,10 +158,10 @@ def test_wrapped_lines_may_follow_a_header(token: Callable[..., str]) -> None:
 
 
 SCOPES = "scope:client:outgoing?appSid=AP scope:client:incoming?clientName=anna"
-CAPABILITY = "This is a Capability Token, which only Voice SDKs before 2.0 take."
-TASKROUTER = "This is a TaskRouter Capability Token, which only version 1 of TaskRouter.js takes."
-PROVIDER = "This is a token of an identity provider (OpenID Connect or OAuth)"
-OTHER = "This is a JWT, but not an Access Token of Twilio"
+CAPABILITY = "This is a Capability Token, which only Voice SDKs before 2.0 accept."
+TASKROUTER = "This is a TaskRouter Capability Token, which only version 1 of TaskRouter.js accepts."
+PROVIDER = "This is a token from an identity provider (OpenID Connect or OAuth)"
+OTHER = "This is a JWT, but not a Twilio Access Token"
 POLICY = {"url": "https://taskrouter.twilio.com/v1/Workspaces", "method": "GET", "allow": True}
 OTHER_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
     "Capability Token": ({"iss": sid("AC"), "exp": 1, "scope": SCOPES}, CAPABILITY),
@@ -172,7 +172,7 @@ OTHER_TOKENS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "Simple JWT": (
         {"token_type": "access", "exp": 1, "jti": "x", "user_id": "1"},
-        "This is a token of Simple JWT, with which users sign in to a site.",
+        "This is a Simple JWT token, which signs users in to a site.",
     ),
     "ID token": ({"iss": "https://login.example.com", "aud": "x", "nonce": "y"}, PROVIDER),
     "OAuth token": ({"iss": "https://login.example.com", "scope": "openid profile"}, PROVIDER),
@@ -218,28 +218,26 @@ def test_a_token_of_a_retired_key_stays_valid(token: Callable[..., str], api_key
 
 # Problems
 
-ISSUER_KEY = "Its issuer (“iss”): Needed here is an API key SID: SK and 32 digits (0–9, a–f)."
+ISSUER_KEY = "Issuer (“iss”): Expected an API key SID: SK and 32 digits (0–9, a–f)."
 ISSUER_SWAPPED = (
-    "Its issuer (“iss”): This is an Account SID (AC…). Needed here is an API key SID, which starts "
-    "with SK."
+    "Issuer (“iss”): This is an Account SID (AC…). Expected an API key SID, which starts with SK."
 )
 SUBJECT_SWAPPED = (
-    "Its subject (“sub”): This is an API key SID (SK…). Needed here is an Account SID, which "
-    "starts with AC."
+    "Subject (“sub”): This is an API key SID (SK…). Expected an Account SID, which starts with AC."
 )
-SUBJECT_MISSING = "Its subject (“sub”): Needed here is an Account SID: AC and 32 digits (0–9, a–f)."
+SUBJECT_MISSING = "Subject (“sub”): Expected an Account SID: AC and 32 digits (0–9, a–f)."
 UNKNOWN_KEY = (
-    "Its issuer is no API key that is stored here. Twilio takes the token only if it knows that "
-    "key; the signature could not be checked."
+    "The issuer (“iss”) is not an API key stored on this site, so the signature could not be "
+    "checked. Twilio accepts the token only if it knows that key."
 )
-NOTHING_GRANTED = "It grants nothing: a product's grant is missing."
-NO_EXPIRY = "It does not say when it expires (“exp”)."
-ROLE = "The grant for TaskRouter, “role”: this should be one of worker, supervisor."
-NOT_YET = "It is not valid yet: was the clock of its server fast?"
+NOTHING_GRANTED = "The token grants nothing: it contains no grant for a product."
+NO_EXPIRY = "The token does not say when it expires (“exp”)."
+ROLE = "TaskRouter grant, “role”: Expected one of worker, supervisor."
+NOT_YET = "The token is not valid yet. Is the clock of the server that issued it fast?"
 
 
 def no_time(name: str) -> str:
-    return f"“{name}” is no point in time: seconds since 1970, as a number."
+    return f"“{name}” is not a time. Expected a number of seconds since 1970."
 
 
 def with_header(**changes: Any) -> dict[str, Any]:
@@ -257,12 +255,12 @@ DAY = 86_400
 PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
     "no content type": (
         {"header": {}},
-        [(20102, "The header's “cty” is not “twilio-fpa;v=1”.")],
+        [(20102, "In the header, “cty” is not “twilio-fpa;v=1”.")],
     ),
-    "a type of its own": (with_header(typ="jwt"), [(20102, "The header's “typ” is not “JWT”.")]),
+    "a type of its own": (with_header(typ="jwt"), [(20102, "In the header, “typ” is not “JWT”.")]),
     "another region": (
         with_header(twr="ie1"),
-        [(51007, "The header names another region (“twr”) than US1.")],
+        [(51007, "The header names a region other than US1 (“twr”).")],
     ),
     "no issuer": ({"iss": ABSENT}, [(20103, ISSUER_KEY)]),
     "issuer and subject swapped": (
@@ -276,31 +274,31 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20103,
-                f"It is for another account than {sid('AC')}, to which its API key belongs.",
+                f"The token is for a different account, but its API key belongs to {sid('AC')}.",
             )
         ],
     ),
-    "expired": ({"iat": NOW - 20, "exp": NOW - 10}, [(20104, "It has expired.")]),
+    "expired": ({"iat": NOW - 20, "exp": NOW - 10}, [(20104, "The token has expired.")]),
     "no expiry": ({"exp": ABSENT}, [(20104, NO_EXPIRY)]),
     "a day and a second": (
         {"iat": NOW, "exp": NOW + DAY + 1},
-        [(20157, "It lives longer than 24 hours.")],
+        [(20157, "The token is valid for more than 24 hours.")],
     ),
     "a day and a second since nbf": (
         {"iat": ABSENT, "nbf": NOW, "exp": NOW + DAY + 1},
-        [(20157, "It lives longer than 24 hours.")],
+        [(20157, "The token is valid for more than 24 hours.")],
     ),
     "ten days from now": (
         {"iat": ABSENT, "exp": NOW + 10 * DAY},
-        [(20157, "It lives longer than 24 hours.")],
+        [(20157, "The token is valid for more than 24 hours.")],
     ),
     "milliseconds": (
         {"exp": (NOW + 60) * 1000},
-        [(20157, "It lives longer than 24 hours.")],
+        [(20157, "The token is valid for more than 24 hours.")],
     ),
     "expired, and lived too long": (
         {"iat": NOW - 3 * DAY, "exp": NOW - 10},
-        [(20104, "It has expired."), (20157, "It lives longer than 24 hours.")],
+        [(20104, "The token has expired."), (20157, "The token is valid for more than 24 hours.")],
     ),
     "issued in the future": (
         {"iat": NOW + 10 * DAY, "exp": NOW + 11 * DAY},
@@ -310,17 +308,17 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
     "no grants": ({"grants": ABSENT}, [(20106, NOTHING_GRANTED)]),
     "grants that are none": ({"grants": ["video"]}, [(20106, NOTHING_GRANTED)]),
     "an identity only": (grants(), [(20106, NOTHING_GRANTED)]),
-    "a grant that is none": (grants(video=True), [(20106, "The grant 'video' is no object.")]),
+    "a grant that is none": (grants(video=True), [(20106, "The grant 'video' is not an object.")]),
     "a grant of an unprintable name": (
         grants(**{"\ud800": None}),
-        [(20106, "The grant '\\ud800' is no object.")],
+        [(20106, "The grant '\\ud800' is not an object.")],
     ),
     "Chat without service": (
         grants(chat={}),
         [
             (
                 20106,
-                "The grant for Chat, “service_sid”: Needed here is a Chat service SID: IS and 32 "
+                "Chat grant, “service_sid”: Expected a Chat service SID: IS and 32 "
                 "digits (0–9, a–f).",
             )
         ],
@@ -330,7 +328,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for Sync, “service_sid”: Needed here is a Sync service SID: IS and "
+                "Sync grant, “service_sid”: Expected a Sync service SID: IS and "
                 "32 digits (0–9, a–f).",
             )
         ],
@@ -340,8 +338,8 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for Voice, “outgoing.application_sid”: This is a Chat or Sync service "
-                "SID (IS…). Needed here is a TwiML App SID, which starts with AP.",
+                "Voice grant, “outgoing.application_sid”: This is a Chat or Sync service SID "
+                "(IS…). Expected a TwiML App SID, which starts with AP.",
             )
         ],
     ),
@@ -350,9 +348,9 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for Voice, “push_credential_sid”: This has 20 characters; a push "
-                "credential SID has 34: CR and 32 digits. Copy it from the Twilio Console again, "
-                "whole.",
+                "Voice grant, “push_credential_sid”: This has 20 characters, but a push "
+                "credential SID has 34: CR and 32 digits. Copy the whole SID from the Twilio "
+                "Console again.",
             )
         ],
     ),
@@ -361,12 +359,12 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for TaskRouter, “workspace_sid”: Needed here is a TaskRouter workspace "
+                "TaskRouter grant, “workspace_sid”: Expected a TaskRouter workspace "
                 "SID: WS and 32 digits (0–9, a–f).",
             ),
             (
                 20106,
-                "The grant for TaskRouter, “worker_sid”: Needed here is a TaskRouter worker SID: "
+                "TaskRouter grant, “worker_sid”: Expected a TaskRouter worker SID: "
                 "WK and 32 digits (0–9, a–f).",
             ),
             (20106, ROLE),
@@ -379,8 +377,8 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
         [
             (
                 20106,
-                "The grant for TaskRouter, “workspace_sid”: This is a TaskRouter worker SID "
-                "(WK…). Needed here is a TaskRouter workspace SID, which starts with WS.",
+                "TaskRouter grant, “workspace_sid”: This is a TaskRouter worker SID (WK…). "
+                "Expected a TaskRouter workspace SID, which starts with WS.",
             )
         ],
     ),
@@ -396,22 +394,22 @@ PROBLEMS: dict[str, tuple[dict[str, Any], list[tuple[int, str]]]] = {
     "no identity": (
         {"grants": {"video": {}, "voice": {}}},
         [
-            (53200, "It has no identity, which Video needs."),
-            (51007, "It has no identity, which Voice needs."),
+            (53200, "The token has no identity, which Video requires."),
+            (51007, "The token has no identity, which Voice requires."),
         ],
     ),
     "an identity that is no text": (
         {"grants": {"identity": 5, "data_sync": {"service_sid": sid("IS")}}},
-        [(51007, "It has no identity, which Sync needs.")],
+        [(51007, "The token has no identity, which Sync requires.")],
     ),
     "an identity that is illegal for Voice": (
         grants(voice={}) | {"grants": {"identity": "anna@home", "voice": {}, "video": {}}},
         [
             (
                 31105,
-                "This user's identity is not allowed for Voice: it may contain only the letters "
-                "A–Z and a–z, digits and _, but has “@” (U+0040). The setting "
-                "TWILIO_TOKENS_IDENTITY chooses another form of identity.",
+                "This user's identity is not allowed for Voice: it may contain only the "
+                "letters A–Z and a–z, digits and _, but it contains “@” (U+0040). The setting "
+                "TWILIO_TOKENS_IDENTITY can choose another form of identity.",
             )
         ],
     ),
@@ -421,16 +419,15 @@ for _product, _longest, _code, _grant in (
     ("Chat", 256, 51003, {"chat": {"service_sid": sid("IS")}}),
     ("Sync", 256, 54351, {"data_sync": {"service_sid": sid("IS")}}),
 ):
-    _rule = f"it may have at most {_longest} characters"
-    if _product == "Video":
-        _rule += ", counting two for each outside ASCII"
+    _rule = ", counting each non-ASCII character as two" if _product == "Video" else ""
     PROBLEMS[f"an identity too long for {_product}"] = (
         {"grants": {"identity": "a" * _longest + "b", **_grant}},
         [
             (
                 _code,
-                f"This user's identity is not allowed for {_product}: {_rule}, but has "
-                f"{_longest + 1}; the first too many is “b” (U+0062).",
+                f"This user's identity is too long for {_product}: it has {_longest + 1} "
+                f"characters{_rule}, but the limit is {_longest}. The first character beyond the "
+                "limit is “b” (U+0062).",
             )
         ],
     )
@@ -498,7 +495,11 @@ def test_no_algorithm_is_a_problem(api_key: APIKey) -> None:
 
 
 BROKEN = Problem(
-    20107, "The signature is not valid: another secret made it, or the token was changed."
+    20107,
+    (
+        "The signature is not valid: the token was signed with another secret, or changed "
+        "afterwards."
+    ),
 )
 
 
@@ -522,7 +523,7 @@ def test_the_secret_of_another_stored_key_does_not_do(api_key: APIKey) -> None:
 
 def test_a_key_that_twilio_refuses_is_a_problem(token: Callable[..., str], api_key: APIKey) -> None:
     api_key.record_check("refused", "The key was deleted.", 20003)
-    message = "Twilio refused its API key at the last check: The key was deleted."
+    message = "Twilio refused the token's API key in the last check: The key was deleted."
     assert decode(token()).problems == [Problem(20103, message)]
 
 
@@ -564,26 +565,27 @@ def test_many_problems_are_all_told(api_key: APIKey) -> None:
 # What is no token
 
 CUT_OFF = (
-    "This is not an Access Token: its parts are not JSON objects in base64. Was it cut off or "
-    "changed?"
+    "This is not an Access Token: its parts are not base64-encoded JSON objects. Was it cut "
+    "off or changed?"
 )
 EMPTY_OBJECT = base64url(b"{}")
 
 
 def character(char: str) -> str:
-    return f"This is not an Access Token: no token contains {char}. Paste the token alone."
+    return f"This is not an Access Token: tokens never contain {char}. Paste only the token."
 
 
 def parts(count: int) -> str:
+    part = "part" if count == 1 else "parts"
     return (
-        "This is not an Access Token: it should have three parts with full stops between them, but "
-        f"has {count}. Was it cut off?"
+        "This is not an Access Token: a token has three parts, separated by periods, but this text "
+        f"has {count} {part}. Was it cut off?"
     )
 
 
 ENCRYPTED = (
-    "This is an encrypted token (JWE), such as Flex gives its users. An Access Token is signed, "
-    "but not encrypted."
+    "This is an encrypted token (JWE), such as those that Flex gives to its users. An Access "
+    "Token is signed, not encrypted."
 )
 JWE = base64url(b'{"alg": "dir", "enc": "A256GCM", "cty": "twilio-fpa;v=1"}') + "..iv.text.tag"
 TWO = " ".join(jwt.encode({"jti": jti}, new_secret(), headers=HEADER) for jti in "ab")
@@ -605,7 +607,7 @@ UNUSABLE = {
     "ey.are.cut off": CUT_OFF,
     JWE: ENCRYPTED,
     f'{{"access_token": "{JWE}"}}': ENCRYPTED,
-    TWO: "There are 2 tokens here. Paste one.",
+    TWO: "This text contains 2 tokens. Paste only one.",
     '{"token": "a.b.c"}': character("'{'"),
     "token=a.b.c": character("'='"),
     "a.b.c\x00": character("'\\x00'"),
@@ -613,10 +615,10 @@ UNUSABLE = {
     "ä.b.c": character("'\\xe4'"),
     "a.b.😀": character("'\\U0001f600'"),
     "x" * 16_384: parts(1),
-    "x" * 16_385: "This is far longer than any Access Token.",
+    "x" * 16_385: "This is much longer than any Access Token.",
     "x" + " " * 32_767: parts(1),
-    "x" + " " * 32_768: "This is far longer than any Access Token.",
-    "a.b.c" * 1_000_000: "This is far longer than any Access Token.",
+    "x" + " " * 32_768: "This is much longer than any Access Token.",
+    "a.b.c" * 1_000_000: "This is much longer than any Access Token.",
 }
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from django.utils.translation import gettext_lazy, override
 
 from twilio_tokens import exceptions
 from twilio_tokens.exceptions import (
@@ -116,3 +119,20 @@ def test_the_reason_is_logged_once_however_many_callers_it_passes(
     error.log()
     error.log()
     assert caplog.messages == ["No access token issued: no key"]
+
+
+@pytest.mark.parametrize("kind", [Unavailable, lambda text: EncryptionKeyError({1: text})])
+def test_the_reason_is_in_the_language_of_the_page_and_in_english_in_the_log(
+    kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override("de"):
+        error = kind(gettext_lazy("This field is required."))
+        error.log()
+        assert error.reason == "Dieses Feld ist zwingend erforderlich."
+    assert error.log_reason == "This field is required."
+    assert caplog.messages == ["No access token issued: This field is required."]
+
+
+def test_what_stands_for_a_placeholder_may_have_braces_and_cannot_begin_a_line() -> None:
+    assert Unavailable("{not} a placeholder").reason == "{not} a placeholder"
+    assert Unavailable("Of {key}.", key="{a}\nb").reason == "Of {a}\\nb."

@@ -171,7 +171,9 @@ def test_a_damaged_row_loads_saves_unchanged_and_can_be_mended(api_key: APIKey, 
     store_text(text)
     key = APIKey.objects.get()
     assert key.secret == Sealed(text)
-    with pytest.raises(SecretUnavailable, match=r"^The signing secret is not available"):
+    with pytest.raises(
+        SecretUnavailable, match=r"^The secret that signs Access Tokens is not available"
+    ):
         opened(key)
     key.name = "Other"
     key.full_clean()
@@ -234,7 +236,7 @@ def test_with_anything_else_for_a_secret_the_site_lives_on_and_the_row_can_be_me
             in admin_client.get(f"/admin/twilio_tokens/apikey/{page}").content.decode()
         )
     call_command("dumpdata", "twilio_tokens", stdout=StringIO())
-    with pytest.raises(CommandError, match="some secrets do not open"):
+    with pytest.raises(CommandError, match="some secrets cannot be decrypted"):
         call_command("twilio_reencrypt", stdout=StringIO(), stderr=StringIO())
     key = APIKey.objects.get()
     key.name = "Other"

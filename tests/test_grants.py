@@ -108,24 +108,34 @@ def test_each_product_knows_its_key_in_the_token_and_where_its_sids_stand() -> N
 
 
 ISSUED = datetime(2026, 1, 1, tzinfo=timezone.utc)
-PUSHED = f"Mobile apps are notified with the push credential {sid('CR')}."
+PUSHED = f"Mobile apps are notified using the push credential {sid('CR')}."
 CALLS = {"outgoing": {"application_sid": sid("AP")}}
-TO_APP = f"Calls go out through the TwiML app {sid('AP')}."
+TO_APP = f"Outgoing calls use the TwiML App {sid('AP')}."
 WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
 
 
 @pytest.mark.parametrize(
     ("grant", "payload", "seconds", "notes"),
     [
-        (Video, {}, 60, [("Opens every Room of the account.", None), ("It must be valid", 60)]),
-        (Video, {"room": "A"}, 60, [("Opens only the Room “A”.", None), ("It must be valid", 60)]),
+        (
+            Video,
+            {},
+            60,
+            [("Gives access to every room of the account.", None), ("The token must be valid", 60)],
+        ),
+        (
+            Video,
+            {"room": "A"},
+            60,
+            [("Gives access only to the room “A”.", None), ("The token must be valid", 60)],
+        ),
         (
             Chat,
             {"service_sid": sid("IS"), "push_credential_sid": sid("CR")},
             180,
             [
-                (f"Opens the Chat service {sid('IS')}.", None),
-                ("The Client warns about 3 minutes", 0),
+                (f"Gives access to the Chat service {sid('IS')}.", None),
+                ("At about %(at)s, 3 minutes", 0),
                 (PUSHED, None),
             ],
         ),
@@ -133,13 +143,19 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             Chat,
             {"service_sid": sid("IS")},
             179,
-            [(f"Opens the Chat service {sid('IS')}.", None), ("It lives shorter than the 3", -1)],
+            [
+                (f"Gives access to the Chat service {sid('IS')}.", None),
+                ("The Client emits tokenAboutToExpire 3", -1),
+            ],
         ),
         (
             Sync,
             {"service_sid": sid("IS")},
             60,
-            [(f"Opens the Sync service {sid('IS')}.", None), ("The Client warns before", 60)],
+            [
+                (f"Gives access to the Sync service {sid('IS')}.", None),
+                (("Before the token expires"), 60),
+            ],
         ),
         (
             TaskRouter,
@@ -147,7 +163,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             60,
             [
                 (f"Acts as the worker {sid('WK')} in the workspace {sid('WS')}.", None),
-                ("The Worker tells of the end", 60),
+                ("When the token expires", 60),
             ],
         ),
         (
@@ -156,8 +172,8 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             11,
             [
                 (TO_APP, None),
-                ("The Device can be called, by the identity anna.", None),
-                ("The Device warns 10 seconds", 1),
+                ("The Device can be called as “anna”.", None),
+                ("At %(at)s, 10 seconds", 1),
                 (PUSHED, None),
             ],
         ),
@@ -168,7 +184,7 @@ WORKS = {"role": "worker", "worker_sid": sid("WK"), "workspace_sid": sid("WS")}
             [
                 (TO_APP, None),
                 ("The Device cannot be called", None),
-                ("It lives no longer than the 10 seconds", 0),
+                ("The Device emits tokenWillExpire 10", 0),
             ],
         ),
     ],

@@ -94,7 +94,7 @@ def test_without_a_default_of_the_platform_there_is_none(
 ) -> None:
     response = post(api, "chat", platform="ios")
     assert (response.status_code, response.data["code"]) == (400, "does_not_exist")
-    assert response.data["platform"] == ["There is no default push credential for this."]
+    assert response.data["platform"] == ["There is no matching default push credential."]
 
 
 @pytest.mark.usefixtures("_defaults", "api_key", "chat_service")

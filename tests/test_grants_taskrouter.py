@@ -79,7 +79,12 @@ def without_await(user: User, workspace: Workspace) -> object:
 
 
 UNUSABLE = {
-    "no function": (None, 503, "not_configured", "TWILIO_TOKENS_WORKER is not set"),
+    "no function": (
+        None,
+        503,
+        "not_configured",
+        "TWILIO_TOKENS_WORKER is not set",
+    ),
     "nobody": (lambda *_: None, 403, "permission_denied", ""),
     "a refusal": (refuse, 403, "permission_denied", ""),
     "a fault": (fail, 503, "not_configured", "raised LookupError"),
@@ -95,7 +100,7 @@ UNUSABLE = {
         lambda *_: WorkerGrant(sid("WK"), "admin"),
         503,
         "not_configured",
-        "role: this should be one of worker, supervisor",
+        "role: Expected one of worker, supervisor",
     ),
     "no role": (
         lambda *_: SimpleNamespace(sid=sid("WK")),

@@ -101,7 +101,7 @@ def test_a_cache_that_counts_nothing_is_down_unless_there_is_no_limit(
     api_key: APIKey, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-    assert_down(caplog, "The cache does not keep what is counted in it.")
+    assert_down(caplog, "The cache does not keep the request counts.")
     settings.TWILIO_TOKENS_THROTTLE_RATE = None
     assert ask().status_code == 200
 

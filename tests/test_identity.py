@@ -79,13 +79,13 @@ def test_an_identity_within_the_rule_is_taken_unchanged(
 @pytest.mark.parametrize(
     ("product", "identity", "rule"),
     [
-        ("video", "x" * 128 + "y", "at most 128 characters, counting two for each outside ASCII"),
-        ("video", "é" * 64 + "y", "at most 128 characters, counting two for each outside ASCII"),
-        ("video", "x" * 127 + "é", "but has 129"),
-        ("chat", "é" * 256 + "y", "at most 256 characters, but has 257"),
-        ("sync", "x" * 257, "at most 256 characters, but has 257"),
-        ("voice", "x" * 121 + "y", "at most 121 characters, but has 122"),
-        ("live", "x" * 257, "Live: it may have at most 256 characters"),
+        ("video", "x" * 128 + "y", "129 characters, counting each non-ASCII character as two,"),
+        ("video", "é" * 64 + "y", "129 characters, counting each non-ASCII character as two,"),
+        ("video", "x" * 127 + "é", "but the limit is 128"),
+        ("chat", "é" * 256 + "y", "it has 257 characters, but the limit is 256"),
+        ("sync", "x" * 257, "it has 257 characters, but the limit is 256"),
+        ("voice", "x" * 121 + "y", "it has 122 characters, but the limit is 121"),
+        ("live", "x" * 257, "Live: it has 257 characters"),
     ],
 )
 def test_one_character_too_many_is_refused_and_named(
@@ -93,15 +93,19 @@ def test_one_character_too_many_is_refused_and_named(
 ) -> None:
     message = refusal(settings, identity, product)
     label = registered()[product].label
-    assert message.startswith(f"This user's identity is not allowed for {label}: ")
+    assert message.startswith(f"This user's identity is too long for {label}: ")
     assert rule in message
     last = identity[-1]
-    assert f"the first too many is “{last}” (U+{ord(last):04X})" in message
+    assert f"The first character beyond the limit is “{last}” (U+{ord(last):04X})" in message
 
 
 def test_of_many_too_many_the_first_is_named(settings: Any) -> None:
-    assert "the first too many is “!”" in refusal(settings, "x" * 256 + "!yz", "chat")
-    assert "the first too many is “é”" in refusal(settings, "x" * 127 + "éyz", "video")
+    assert "The first character beyond the limit is “!”" in refusal(
+        settings, "x" * 256 + "!yz", "chat"
+    )
+    assert "The first character beyond the limit is “é”" in refusal(
+        settings, "x" * 127 + "éyz", "video"
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_voice_takes_only_word_characters_and_names_the_first_other(
 ) -> None:
     message = refusal(settings, f"anna{char}!", "voice")
     assert "not allowed for Voice: it may contain only the letters A–Z and a–z" in message
-    assert f"but has {shown}." in message
+    assert f"but it contains {shown}." in message
 
 
 @pytest.mark.parametrize("product", registered())
@@ -145,7 +149,7 @@ def test_a_token_with_several_grants_must_satisfy_the_rule_of_each(settings: Any
     assert identify(settings, "x" * 121, "video", "chat", "voice") == "x" * 121
     assert "Voice" in refusal(settings, "anna@x", "video", "chat", "voice")
     assert "Video" in refusal(settings, "x" * 129, "chat", "video")
-    assert "Video, Chat need one" in refusal(settings, "", "video", "chat")
+    assert "which is required for Video, Chat." in refusal(settings, "", "video", "chat")
 
 
 # The username, as it is

@@ -444,7 +444,7 @@ def test_a_restricted_service_is_for_members_only(
         with pytest.raises(DoesNotExist) as refused:
             issue(user, grant)
         assert (refused.value.product, refused.value.field) == ("chat", "service")
-    assert refused.value.message == "The default Chat service is not for you; name another."
+    assert refused.value.message == "You may not use the default Chat service. Name another one."
     user.groups.add(staff)
     assert issue(user, Chat("support")).grants == issue(user, Chat()).grants
 
@@ -550,7 +550,7 @@ def test_of_two_products_with_one_grant_at_twilio_none_is_dropped_in_silence(
 ) -> None:
     register(Meeting)
     assert issue(user, Meeting("b")).grants == {"video": {"room": "b"}}
-    with pytest.raises(InvalidGrant, match="share a grant at Twilio"):
+    with pytest.raises(InvalidGrant, match="use the same Twilio grant"):
         issue(user, Video("a"), Meeting("b"))
 
 

@@ -254,7 +254,9 @@ def ask(api: APIClient, times: int) -> None:
         assert api.post("/twilio/tokens/video/", {"room": "A"}, "json").status_code == 503
 
 
-REASON = "[Django] ERROR: No access token issued: No Twilio account is the default."
+REASON = (
+    "[Django] ERROR: No access token issued: There is no default account. Choose one in the admin."
+)
 REQUEST = "[Django] ERROR (EXTERNAL IP): Service Unavailable: /twilio/tokens/video/"
 
 

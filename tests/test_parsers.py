@@ -209,7 +209,7 @@ def test_ten_mistakes_are_told_and_that_there_are_more(
     assert (response.status_code, response.data["code"]) == (400, "unknown_field")
     told = json.dumps(response.data)
     assert told.count("Unknown field") == 10
-    assert response.data["non_field_errors"] == ["And more."]
+    assert response.data["non_field_errors"] == ["There are more errors."]
     if accept == JSON:
         assert len(response.content) < 2_000
 

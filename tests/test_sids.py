@@ -38,13 +38,13 @@ def test_the_prefix_and_32_hex_digits_are_a_sid(kind: SIDKind, digits: str) -> N
 @pytest.mark.parametrize("digits", [1, 31, 33])
 def test_a_wrong_length_is_told(kind: SIDKind, digits: int) -> None:
     message = refusal(kind, kind.prefix + "0" * digits)
-    assert f"has {digits + 2} characters; {kind.label} SID has 34" in message
+    assert f"has {digits + 2} characters, but {kind.label} has 34" in message
 
 
 @each_kind
 @pytest.mark.parametrize("digits", ["g" + "0" * 31, "0" * 32 + "\n", "0" * 31 + "\uff10", " " * 32])
 def test_what_is_no_hex_digit_is_told(kind: SIDKind, digits: str) -> None:
-    assert f"After {kind.prefix} only the digits" in refusal(kind, kind.prefix + digits)
+    assert f"After {kind.prefix}, only the digits" in refusal(kind, kind.prefix + digits)
 
 
 @each_kind
@@ -52,7 +52,7 @@ def test_what_is_no_hex_digit_is_told(kind: SIDKind, digits: str) -> None:
 def test_a_sid_of_another_kind_is_named(kind: SIDKind, other: SIDKind) -> None:
     if other is not kind:
         assert refusal(kind, sid(other.prefix)) == (
-            f"This is {other.label} SID ({other.prefix}…). Needed here is {kind.label} SID, which "
+            f"This is {other.label} ({other.prefix}…). Expected {kind.label}, which "
             f"starts with {kind.prefix}."
         )
 
@@ -68,14 +68,14 @@ def test_an_auth_token_or_a_secret_in_its_place_is_named(kind: SIDKind) -> None:
 @each_kind
 @pytest.mark.parametrize("value", ["", "hello", "héllo " * 6, f" {sid('AC')}", "0" * 12])
 def test_anything_else_is_told_what_is_needed(kind: SIDKind, value: str) -> None:
-    needed = f"Needed here is {kind.label} SID: {kind.prefix} and 32 digits (0–9, a–f)."
+    needed = f"Expected {kind.label}: {kind.prefix} and 32 digits (0–9, a–f)."
     assert refusal(kind, value) == needed
 
 
 @each_kind
 def test_a_problem_is_told_as_text_or_there_is_none(kind: SIDKind) -> None:
     assert kind.problem(sid(kind.prefix)) is None
-    needed = f"Needed here is {kind.label} SID: {kind.prefix} and 32 digits (0–9, a–f)."
+    needed = f"Expected {kind.label}: {kind.prefix} and 32 digits (0–9, a–f)."
     assert [kind.problem(value) for value in ("hello", None, 7)] == [needed] * 3
 
 
@@ -143,7 +143,7 @@ def test_16_to_128_printable_ascii_characters_are_a_secret(value: str) -> None:
         ),
         ([*(sid(kind.prefix) for kind in KINDS), sid("ZZ", "F"), sid("sk"), sid("Ac")], "is a SID"),
         ([f"{sid('SK')}:{GENUINE}", f"{sid('SK')},{GENUINE}"], "starts with a SID"),
-        ([AUTH_TOKEN], "looks like the Account's auth token"),
+        ([AUTH_TOKEN], "looks like the account's auth token"),
         (
             [
                 *(f"{quote}{GENUINE}{quote}" for quote in "'\"`\u00b4”\u2019"),
@@ -194,7 +194,7 @@ def test_16_to_128_printable_ascii_characters_are_a_secret(value: str) -> None:
                 "os.environ['TWILIO_API_SECRET']",
                 "os.getenv('TWILIO_API_SECRET')",
             ],
-            "names the place",
+            "is a reference",
         ),
         (
             [

@@ -150,10 +150,10 @@ class NoClient:
     [
         (
             "http_clients.Missing",
-            "TWILIO_TOKENS_HTTP_CLIENT should be a callable or a dotted path to one; the path "
-            "could not be imported (No module named 'http_clients').",
+            "TWILIO_TOKENS_HTTP_CLIENT should be a function or a dotted path to one, but the "
+            "path cannot be imported (No module named 'http_clients').",
         ),
-        (3, "TWILIO_TOKENS_HTTP_CLIENT should be a callable or a dotted path to one."),
+        (3, "TWILIO_TOKENS_HTTP_CLIENT should be a function or a dotted path to one."),
         (
             lambda: 1 / 0,
             "The function in TWILIO_TOKENS_HTTP_CLIENT raised ZeroDivisionError.",

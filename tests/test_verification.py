@@ -533,7 +533,10 @@ def test_without_an_active_key_twilio_is_not_asked(
     APIKey.objects.update(is_active=False)
     with pytest.raises(NotConfigured) as caught:
         ask(resources[0])
-    assert caught.value.reason == f"Account {sid('AC')} has no active API key."
+    assert (
+        caught.value.reason
+        == f"Account {sid('AC')} has no active API key. Add or activate one in the admin."
+    )
     assert twilio.requests == []
 
 

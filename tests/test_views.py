@@ -404,8 +404,8 @@ def test_a_bad_ttl_is_refused(api: APIClient, page: str, rest: Any, ttl: Any, co
 @pytest.mark.parametrize(
     ("body", "code", "detail"),
     [
-        ({}, "required", {"non_field_errors": ["Ask for at least one product."]}),
-        ({"ttl": 60}, "required", {"non_field_errors": ["Ask for at least one product."]}),
+        ({}, "required", {"non_field_errors": ["Request at least one product."]}),
+        ({"ttl": 60}, "required", {"non_field_errors": ["Request at least one product."]}),
         ({"vidio": {}}, "unknown_field", {"vidio": ["Unknown field."]}),
         ({"code": {}}, "unknown_field", {"non_field_errors": ["Unknown field: code."]}),
         ({"video": {"ttl": 60}}, "unknown_field", {"video": {"ttl": ["Unknown field."]}}),
@@ -1060,7 +1060,7 @@ def test_odd_bodies_over_a_socket(
 @pytest.mark.parametrize(
     ("page", "beginning"),
     [
-        ("", "Issues one Twilio Access Token for one"),
+        ("", "Issues a Twilio Access Token for one"),
         ("video/", "Issues a Twilio Access Token for one"),
     ],
 )
@@ -1084,4 +1084,4 @@ def test_an_error_answer_has_ten_messages_however_they_are_spread() -> None:
     assert answer is not None
     *fields, general = [each for each in answer.data.values() if isinstance(each, list)]
     assert [len(each) for each in fields] == [2] * 5
-    assert general == ["And more."]
+    assert general == ["There are more errors."]

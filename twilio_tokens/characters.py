@@ -1,25 +1,25 @@
-"""Characters that make a text look like something else: which are refused, and how any is shown."""
+"""Characters that make a text look like another: which ones are refused, and how they are shown."""
 
 from __future__ import annotations
 
 import re
 
-#: What changes the text around it: control characters, the ends of lines and paragraphs, and
-#: Unicode's Bidi_Control, which turns text round. U+200C and U+200D are none of these: Persian,
-#: Indic names and emoji need them.
+#: Characters that change the text around them: control characters, line and paragraph separators,
+#: and Unicode's Bidi_Control, which reverses text. U+200C and U+200D are not among them: Persian
+#: and Indic names and emoji need them.
 _MISLEADING = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 
-#: Unicode's Default_Ignorable_Code_Point: nothing is drawn for it.
+#: Unicode's Default_Ignorable_Code_Point: these are not drawn.
 _INVISIBLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 
-#: Of these, what is part of how names are written: joiners and variants.
+#: The invisible characters that names are written with: joiners and variation selectors.
 _JOINING = r"\u034f\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
 
-#: What no text should have: lone surrogates, noncharacters, marks of annotations.
+#: Not text: lone surrogates, noncharacters, interlinear annotations.
 _NO_TEXT = r"\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb" + "".join(
     rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(17)
 )
@@ -29,7 +29,7 @@ _IGNORED = re.compile(rf"[{_INVISIBLE}]")
 _ESCAPED = re.compile(rf"(?![{_JOINING}])[{_MISLEADING}{_INVISIBLE}{_NO_TEXT}]")
 _ESCAPED_IN_LINES = re.compile(rf"(?!\n){_ESCAPED.pattern}")
 
-#: For documents: a text that does not mislead and is not only white space.
+#: For API schemas: a text that does not mislead and is not only white space.
 PATTERN = rf"^[^{_MISLEADING}]*[^\s{_MISLEADING}][^{_MISLEADING}]*$"
 
 
@@ -42,15 +42,15 @@ def misleading(text: str) -> str | None:
 
 
 def without_invisible(text: str) -> str:
-    """What there is to see of it. A text of nothing else is as good as empty."""
+    """The visible part of the text. If there is none, the text counts as empty."""
     return (text if text.isascii() else _IGNORED.sub("", text)).strip()
 
 
 def visible(text: str, *, has_lines: bool = False) -> str:
-    r"""The text with all in it that misleads, or cannot be seen, as ``\u202e``.
+    r"""The text, with misleading and invisible characters written like ``\u202e``.
 
-    Pages, files and terminals show with this what others have written. With ``has_lines`` it may
-    consist of lines.
+    Pages, files and terminals show other people's text this way. With ``has_lines`` it keeps its
+    line breaks.
     """
     if text.isascii() and text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""The codes that a refusal may have: what counts refusals must not count whatever is sent."""
+"""The codes of refusals: counters must not grow with whatever clients send."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .grants import registered
 
-#: For codes of a site's own, and for products that are not registered.
+#: For a site's own codes, and for products that are not registered.
 OTHER = "other"
 
 _OF_REQUESTS = """
@@ -18,7 +18,7 @@ _OF_FIELDS = """
     blank does_not_exist invalid invalid_choice max_length max_string_length max_value min_value
     null null_characters_not_allowed required surrogate_characters_not_allowed unknown_field
 """
-#: Of the page for test tokens.
+#: Codes of the page for test tokens.
 _OF_USERS = "ambiguous more_rights"
 CODES = frozenset(f"{_OF_REQUESTS} {_OF_FIELDS} {_OF_USERS}".split())
 

@@ -1,9 +1,9 @@
-"""The only reader of the ``TWILIO_TOKENS_*`` settings.
+"""Reads the ``TWILIO_TOKENS_*`` settings; no other module does.
 
 Every setting is a typed property of :data:`settings`, read when it is used, so that
-``override_settings`` works. A value that cannot be used raises ``SettingError``
-with a sentence that names the setting and what it should be, never its value. So does a
-function of the site's that raises, for it was called on behalf of a token.
+``override_settings`` works. An invalid value raises ``SettingError``, with a sentence that names
+the setting and what it should be, but never its value. A function of the site that raises an
+exception leads to a ``SettingError`` too, because it was called to issue a token.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any, TypeGuard, TypeVar
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 from .exceptions import PermissionDenied, SettingError, TwilioTokensError
 
-#: Seconds. Twilio refuses tokens that live longer (https://www.twilio.com/docs/api/errors/20157).
+#: Seconds. Twilio refuses longer lifetimes (https://www.twilio.com/docs/api/errors/20157).
 LONGEST_TTL = 86_400
 
-#: What each is on a site that does not set it.
+#: The value of each setting on a site that does not set it.
 DEFAULTS: dict[str, object] = {
     "ENCRYPTION_KEYS": None,
     "IDENTITY": "twilio_tokens.identity.username",
@@ -42,8 +43,8 @@ DEFAULTS: dict[str, object] = {
 }
 NAMES = tuple(f"TWILIO_TOKENS_{name}" for name in DEFAULTS)
 
-#: What Django has looked up and remembers, until it is changed. Asking by attribute takes ten times
-#: as long, and a token depends on eight settings.
+#: The settings that Django has looked up and caches until they change. Attribute access takes ten
+#: times as long, and a token depends on eight settings.
 _READ_BEFORE = vars(django_settings)
 
 _Answer = TypeVar("_Answer")
@@ -51,7 +52,7 @@ _Answer = TypeVar("_Answer")
 _RATE = re.compile(r"[0-9]+/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
-#: Django's function looks the module up again and again, for every token.
+#: Django's function would look up the module again for every token.
 _imported = lru_cache(maxsize=32)(import_string)
 
 
@@ -66,7 +67,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 class Settings:
     @property
     def encryption_keys(self) -> object:
-        """The raw setting: a list, or what the callable returned; ``crypto`` judges it."""
+        """The raw setting: a list, or what the function returned. ``crypto`` validates it."""
         value = self.given("ENCRYPTION_KEYS")
         if isinstance(value, str) and "." in value:
             value = self._callable("ENCRYPTION_KEYS")
@@ -76,7 +77,7 @@ class Settings:
     def identity(self) -> Callable[[Any], str]:
         function = self._callable("IDENTITY")
         if function is None:
-            raise SettingError("TWILIO_TOKENS_IDENTITY should be a callable, not None.")
+            raise SettingError(_("TWILIO_TOKENS_IDENTITY should be a function, not None."))
         return function
 
     @property
@@ -98,7 +99,7 @@ class Settings:
             return value
         function = self._callable("PARAMS")
         if function is None:
-            raise SettingError("TWILIO_TOKENS_PARAMS should be True, False or a callable.")
+            raise SettingError(_("TWILIO_TOKENS_PARAMS should be True, False or a function."))
         return function
 
     @property
@@ -107,15 +108,21 @@ class Settings:
 
     @property
     def ttls(self) -> dict[str, int]:
-        """Product to default lifetime in seconds, where the site has set one."""
+        """The default lifetime in seconds of each product for which the site sets one."""
         value = self.given("TTL")
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise SettingError("TWILIO_TOKENS_TTL should be a dictionary of product to seconds.")
+            raise SettingError(
+                _("TWILIO_TOKENS_TTL should be a dictionary that maps products to seconds.")
+            )
         for product, seconds in value.items():
             if not _is_seconds(seconds, 1, LONGEST_TTL):
                 raise SettingError(
-                    f"TWILIO_TOKENS_TTL[{product!r}] should be a whole number of seconds "
-                    f"from 1 to {LONGEST_TTL}."
+                    _(
+                        "TWILIO_TOKENS_TTL[{product!r}] should be a whole number of seconds "
+                        "from 1 to {max}."
+                    ),
+                    product=product,
+                    max=LONGEST_TTL,
                 )
         return dict(value)
 
@@ -124,8 +131,11 @@ class Settings:
         value = self.given("MAX_TTL")
         if not _is_seconds(value, 1, LONGEST_TTL):
             raise SettingError(
-                "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds "
-                f"from 1 to {LONGEST_TTL}: Twilio refuses tokens that live longer."
+                _(
+                    "TWILIO_TOKENS_MAX_TTL should be a whole number of seconds from 1 to "
+                    "{max}. Twilio refuses longer lifetimes."
+                ),
+                max=LONGEST_TTL,
             )
         return value
 
@@ -146,8 +156,10 @@ class Settings:
         value = self.given("THROTTLE_RATE")
         if value is not None and not (isinstance(value, str) and _RATE.fullmatch(value)):
             raise SettingError(
-                'TWILIO_TOKENS_THROTTLE_RATE should be None or like "60/min" '
-                "(a number, then s, min, hour or day)."
+                _(
+                    'TWILIO_TOKENS_THROTTLE_RATE should be None or a rate such as "60/min": a '
+                    "number, followed by /s, /min, /hour or /day."
+                )
             )
         return value
 
@@ -156,7 +168,10 @@ class Settings:
         value = self.given("CREDENTIAL_CACHE_SECONDS")
         if not _is_number(value) or not 0 <= value <= LONGEST_TTL:
             raise SettingError(
-                "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds, 0 for off."
+                _(
+                    "TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS should be a number of seconds. 0 turns "
+                    "the cache off."
+                )
             )
         return value
 
@@ -168,9 +183,12 @@ class Settings:
 
     def _boolean(self, name: str) -> bool:
         value = self.given(name)
-        # "False" from an environment variable is a true string: refused, not guessed.
+        # The string "False" from an environment variable is truthy, so it is refused.
         if not isinstance(value, bool):
-            raise SettingError(f"TWILIO_TOKENS_{name} should be True or False.")
+            raise SettingError(
+                _("{setting} should be True or False."),
+                setting=f"TWILIO_TOKENS_{name}",
+            )
         return value
 
     def _callable(self, name: str) -> Callable[..., Any] | None:
@@ -181,12 +199,17 @@ class Settings:
             except Exception as error:  # whatever the code of that module raises
                 reason = error if isinstance(error, ImportError) else type(error).__name__
                 raise SettingError(
-                    f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one; "
-                    f"the path could not be imported ({reason})."
+                    _(
+                        "{setting} should be a function or a dotted path to one, but the path "
+                        "cannot be imported ({error})."
+                    ),
+                    setting=f"TWILIO_TOKENS_{name}",
+                    error=str(reason),
                 ) from error
         if value is not None and not callable(value):
             raise SettingError(
-                f"TWILIO_TOKENS_{name} should be a callable or a dotted path to one."
+                _("{setting} should be a function or a dotted path to one."),
+                setting=f"TWILIO_TOKENS_{name}",
             )
         return value
 
@@ -195,14 +218,14 @@ settings = Settings()
 
 
 def set_defaults() -> None:
-    """Django looks in vain for a setting that is not there, again and again, for every token."""
+    """Otherwise Django would search for each missing setting again for every token."""
     for name in DEFAULTS:
         if not hasattr(django_settings, f"TWILIO_TOKENS_{name}"):
             setattr(django_settings, f"TWILIO_TOKENS_{name}", DEFAULTS[name])
 
 
 def unusable_settings() -> Iterator[str]:
-    """What is wrong with each; the encryption keys are ``crypto``'s to judge."""
+    """What is wrong with each. The encryption keys are validated by ``crypto``."""
     for name, value in vars(Settings).items():
         if isinstance(value, property) and name != "encryption_keys":
             try:
@@ -212,10 +235,10 @@ def unusable_settings() -> Iterator[str]:
 
 
 def answer_of(name: str, function: Callable[..., _Answer], *arguments: object) -> _Answer:
-    """What the site's function in ``TWILIO_TOKENS_<name>`` returns.
+    """The return value of the site's function in ``TWILIO_TOKENS_<name>``.
 
-    It may refuse by ``PermissionDenied``, Django's or ours; anything else that it raises is a
-    fault of the site's, so a ``SettingError``.
+    The function may refuse by raising ``PermissionDenied``, Django's or ours. Any other exception
+    is a bug of the site, and becomes a ``SettingError``.
     """
     try:
         return function(*arguments)
@@ -225,5 +248,7 @@ def answer_of(name: str, function: Callable[..., _Answer], *arguments: object) -
         raise PermissionDenied(str(error) or None) from error
     except Exception as error:  # whatever the site's code raises
         raise SettingError(
-            f"The function in TWILIO_TOKENS_{name} raised {type(error).__name__}."
+            _("The function in {setting} raised {error}."),
+            setting=f"TWILIO_TOKENS_{name}",
+            error=type(error).__name__,
         ) from error

@@ -1,10 +1,9 @@
-"""The process's memory of credentials.
+"""Caches credentials in the memory of the process.
 
-It holds rows as the database has them, so secrets sealed. A change is seen at once by
-the transaction that makes it, from its commit on by the whole process, and by other
-processes within ``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``. What sends no signals
-(``update()``, ``bulk_create()``, ``bulk_update()``, SQL) is seen within that time, too, or after
-``cache.clear()``.
+It holds rows as the database has them, with their secrets sealed. The transaction that makes a
+change sees it at once, the whole process sees it after the commit, and other processes within
+``TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS``. Changes that send no signals (``update()``,
+``bulk_create()``, ``bulk_update()``, SQL) are seen within that time, or after ``cache.clear()``.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from .models import Account, APIKey, Resource, RestrictedResource
 
-#: Entries; the oldest leaves first.
+#: Entries; the oldest is dropped first.
 CACHE_SIZE = 1_024
 
-#: Seconds that a thread waits while another one reads the same from the database.
+#: Seconds that a thread waits while another one loads the same row.
 LONGEST_WAIT = 5
 
 _Value = TypeVar("_Value")
 
 
 class _Thread(threading.local):
-    """What a thread, which has its own connections, knows of its transaction."""
+    """What a thread knows about its transaction; each thread has its own connections."""
 
     may_have_changed = False
 
@@ -53,7 +52,7 @@ class CredentialCache:
     ) -> _Value | None:
         """The value if it was loaded less than ``seconds`` ago, or what ``load`` returns.
 
-        Many threads that need the same at once load it once. None is not remembered.
+        Concurrent threads share one call of ``load``. None is not cached.
         """
         if not seconds:
             return load()
@@ -74,9 +73,9 @@ class CredentialCache:
 
     @contextmanager
     def _turn(self, key: Hashable) -> Iterator[None]:
-        """One thread after the other, of those that load this.
+        """Let the threads that load this key take turns.
 
-        Nobody waits for ever: the database may let one of them wait for another's transaction.
+        No thread waits forever: the database may make one wait for another's transaction.
         """
         lock = self._loading[hash(key) % len(self._loading)]
         is_locked = lock.acquire(timeout=LONGEST_WAIT)
@@ -93,8 +92,8 @@ class CredentialCache:
         generation = self._generation
         value = load()
         with self._lock:
-            # What was read before another thread's commit must not outlive it. An open
-            # transaction may go on reading what was true before.
+            # A row read before another thread's commit must not outlive it. An open transaction
+            # may still read the state from before that commit.
             is_current = generation == self._generation and not (
                 _connection().in_atomic_block and now - self._cleared_at < seconds
             )
@@ -112,14 +111,14 @@ class CredentialCache:
             self._entries.clear()
 
     def clear_on_commit(self, *, using: str | None = None, **kwargs: Any) -> None:
-        """A receiver of the signals that tell of changes."""
+        """Receives the signals that announce changes."""
         self._thread.may_have_changed = True
         transaction.on_commit(self.clear, using=using)
 
     def is_changed_in_this_transaction(self) -> bool:
-        # Asking for the connection takes longer than all else that is looked up for a token.
+        # Looking up the connection takes longer than every other lookup for a token.
         if self._thread.may_have_changed:
-            # Django forgets the callback at a rollback, and with it the change is forgotten here.
+            # A rollback drops the callback, and with it this record of the change.
             callbacks = _connection().run_on_commit
             self._thread.may_have_changed = any(each[1] == self.clear for each in callbacks)
         return self._thread.may_have_changed
@@ -133,9 +132,9 @@ cache = CredentialCache()
 
 
 def watch_models() -> None:
-    """Clear the cache whenever Django tells that what it may hold was changed.
+    """Clear the cache whenever Django signals a change of something that it may hold.
 
-    Signals name the class that was saved: a proxy, or a child model, is another class.
+    A signal names the class that was saved, which may be a proxy or a child model.
     """
     for model in apps.get_models():
         if issubclass(model, (Account, APIKey, Resource, Group)):

@@ -1,4 +1,4 @@
-"""Which account, API key, service and app serve a request."""
+"""Chooses the account, API key, service and app for a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from .conf import answer_of, settings
 from .credential_cache import cache
@@ -29,14 +29,14 @@ class _Entry:
 
 
 class Credentials:
-    """What one user may use, for the length of one request."""
+    """What one user may use, for the duration of one request."""
 
     def __init__(self, user: AbstractBaseUser) -> None:
         self.user = user
 
     @cached_property
     def _seconds(self) -> float:
-        """How old a remembered row may be."""
+        """How old a cached row may be."""
         return 0 if cache.is_changed_in_this_transaction() else settings.credential_cache_seconds
 
     def _cached(self, key: Hashable, load: Callable[[], _Value | None]) -> _Value | None:
@@ -46,36 +46,49 @@ class Credentials:
     def tenant(self) -> Account | None:
         """The account that ``TWILIO_TOKENS_ACCOUNT`` binds this user to.
 
-        None where the setting is None; ``NotConfigured`` where the callable returns no account.
+        None if the setting is None. Raises ``NotConfigured`` if the function returns no account.
         """
         choose = settings.account
         if choose is None:
             return None
         account = answer_of("ACCOUNT", choose, self.user)
         if not isinstance(account, Account) or account.pk is None:
-            raise NotConfigured("TWILIO_TOKENS_ACCOUNT returned no saved account for this user.")
+            raise NotConfigured(
+                _(
+                    "The function in TWILIO_TOKENS_ACCOUNT did not return a saved account for this "
+                    "user."
+                )
+            )
         return account
 
     @property
     def default_account(self) -> Account:
         account = self._cached("account", lambda: Account.objects.default())
         if account is None:
-            raise NotConfigured("No Twilio account is the default.")
+            raise NotConfigured(_("There is no default account. Choose one in the admin."))
         return account
 
     def signing_key(self, account: Account) -> APIKey:
-        """The newest active key, which must be of region US1: there is no falling back."""
+        """The newest active key, which must belong to region US1: no older key stands in for it."""
         key = self._cached((APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk))
         if key is None:
-            raise NotConfigured(f"Account {account.sid} has no active API key.")
+            raise NotConfigured(
+                _("Account {account} has no active API key. Add or activate one in the admin."),
+                account=account.sid,
+            )
         if key.region != Region.US1:
             raise NotConfigured(
-                f"API key {key.sid} is of region {key.region}; only keys of us1 can sign."
+                _(
+                    "API key {key} belongs to region {region}. Only keys of region US1 can "
+                    "sign Access Tokens."
+                ),
+                key=key.sid,
+                region=key.region.upper(),
             )
         return key
 
     def resolve(self, grants: Sequence[Grant]) -> tuple[Account, dict[str, dict[str, Any]]]:
-        """The account that signs, and by product the record for each name, all of that account."""
+        """The account that signs, and for each product its records of that account, by field."""
         resources: dict[str, dict[str, Any]] = {grant.product: {} for grant in grants}
         account = self.tenant
         for grant in grants:
@@ -100,7 +113,7 @@ class Credentials:
         resource = self.find(grant.resources[name], asked_for)
         if resource is None:
             raise DoesNotExist(
-                _("There is no %(kind)s of this name for you.")
+                _("No %(kind)s with this name is available to you.")
                 % {"kind": grant.resources[name]._meta.verbose_name},
                 field=name,
                 product=grant.product,
@@ -117,22 +130,26 @@ class Credentials:
             return resource
         kind = model._meta.verbose_name
         if resource is None and name == grant.needed:
-            raise NotConfigured(f"Account {account.sid} has no default {kind}.")
+            raise NotConfigured(
+                _("Account {account} has no default {kind}. Choose one in the admin."),
+                account=account.sid,
+                kind=kind,
+            )
         message = (
-            _("The default %(kind)s is not for you; name another.")
+            _("You may not use the default %(kind)s. Name another one.")
             if resource
-            else _("There is no default %(kind)s for this.")
+            else _("There is no matching default %(kind)s.")
         )
         raise DoesNotExist(
             message % {"kind": kind}, field=default.asked_for_by, product=grant.product
         )
 
     def find(self, model: type[Resource], name: str) -> Resource | None:
-        """The resource of that name, or None where there is none that this user may know of."""
+        """The resource with that name, or None if there is none that this user may know of."""
         if not _NAME.fullmatch(name):
             return None
         entry = self._cached((model, "name", name), lambda: _load(model, name=name))
-        # MariaDB compares without case.
+        # MariaDB ignores case.
         if entry is None or entry.resource.name != name or not self._permits(entry):
             return None
         if self.tenant is not None and entry.resource.account_id != self.tenant.pk:
@@ -142,17 +159,17 @@ class Credentials:
     def default(
         self, model: type[Resource], account: Account, **among: Any
     ) -> tuple[Resource | None, bool]:
-        """The account's default among rows alike, and whether this user may use it."""
+        """The account's default among similar rows, and whether this user may use it."""
         entry = self._cached(
             (model, "default", account.pk, *among.values()),
-            # By the marker, of which there is an index, and not by is_default.
+            # By the marker, which has an index, rather than by is_default.
             lambda: _load(model, account_id=account.pk, default_marker=1, **among),
         )
         return (None, False) if entry is None else (entry.resource, self._permits(entry))
 
     def named(self, model: type[Resource]) -> dict[str, Any]:
         """The names of all resources that this user may use, in order, each with the primary
-        key of its account; read afresh."""
+        key of its account. Always read from the database."""
         resources = model._default_manager.order_by("name")
         if self.tenant is not None:
             resources = resources.filter(account=self.tenant)
@@ -173,7 +190,7 @@ class Credentials:
 
 
 def _group_ids_of(holder: object) -> frozenset[Any]:
-    """Of a user, or of a resource; a site's own user model need not have groups."""
+    """Of a user or a resource. A custom user model may have no groups."""
     groups = getattr(holder, "groups", None)
     return frozenset(groups.values_list("pk", flat=True) if groups is not None else ())
 

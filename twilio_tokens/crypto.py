@@ -1,10 +1,10 @@
 """The key ring, and secrets sealed with it: AES-256-GCM, bound to the row that holds them.
 
-A sealed secret reads ``tt1:<key id>:<base64url of nonce, ciphertext and tag>``. The row's
-UUID and its API key SID are authenticated with it: a copy in another row does not open.
+A sealed secret has the form ``tt1:<key id>:<base64url of nonce, ciphertext and tag>``. The row's
+UUID and its API key SID are authenticated with it, so a copy in another row does not open.
 
-Nothing here raises while a function's own variables hold key bytes, key text or plaintext:
-error reports show the variables of every frame that an exception passed.
+No function raises an exception while its variables hold key bytes, key text or plaintext, because
+error reports show the variables of every frame in the traceback.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from .conf import settings
 from .exceptions import MISSING, SETTING, EncryptionKeyError, SecretUnavailable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from django.utils.functional import _StrOrPromise
 
 FORMAT = "tt1"
 KEY_BYTES = 32
@@ -33,7 +37,7 @@ NONCE_BYTES = 12
 TAG_BYTES = 16
 PURPOSE = b"twilio_tokens api key secret"
 
-#: A password, filled up with zeros at either end.
+#: A password, padded with zeros at either end.
 _TEXT = re.compile(rb"\x00*[\t\n\r\x20-\x7e]*\x00*")
 
 _SEALED = re.compile(rf"{FORMAT}:(?P<key_id>[0-9a-f]{{12}}):(?P<body>[A-Za-z0-9_-]+)")
@@ -43,8 +47,7 @@ _SEALED = re.compile(rf"{FORMAT}:(?P<key_id>[0-9a-f]{{12}}):(?P<body>[A-Za-z0-9_
 class Sealed:
     """Ciphertext. ``text`` is what the database stores; ``str()`` and ``repr()`` never show it.
 
-    A damaged text is carried unchanged, so that its row loads and can be mended; it does
-    not open.
+    A damaged text is kept unchanged, so that its row loads and can be fixed. It does not open.
     """
 
     text: str
@@ -55,12 +58,12 @@ class Sealed:
 
     @property
     def key_id(self) -> str | None:
-        """Of the encryption key that it was sealed with; None if the text is damaged."""
+        """The ID of the encryption key that sealed it; None if the text is damaged."""
         return self.parts[0] if self.parts is not None else None
 
     @cached_property
     def parts(self) -> tuple[str, bytes] | None:
-        """The key id, and nonce, ciphertext and tag; None if the text is damaged."""
+        """The key ID, and nonce, ciphertext and tag; None if the text is damaged."""
         match = _SEALED.fullmatch(self.text)
         body = _decoded(match["body"]) if match else b""
         return (match["key_id"], body) if match and len(body) > NONCE_BYTES + TAG_BYTES else None
@@ -73,7 +76,7 @@ class Sealed:
 
 
 def key_id(material: bytes) -> str:
-    """By which a key is told from others. It is no secret, unless the key can be guessed."""
+    """Identifies a key. It is not secret, unless the key can be guessed."""
     return hashlib.sha256(b"twilio_tokens key id" + material).hexdigest()[:12]
 
 
@@ -85,7 +88,7 @@ class _Key:
 
 
 class KeyRing:
-    """The keys of ``TWILIO_TOKENS_ENCRYPTION_KEYS``: the newest seals, any opens."""
+    """The keys of ``TWILIO_TOKENS_ENCRYPTION_KEYS``: the newest seals, all open."""
 
     def __init__(self, keys: list[_Key]) -> None:
         self._keys = keys
@@ -99,7 +102,7 @@ class KeyRing:
         return self._keys[0].id
 
     def is_random(self, key_id: str) -> bool:
-        """False for a key that somebody thought up: a pattern, or a text."""
+        """False for a key that a person made up: text or a pattern."""
         return next(key.is_random for key in self._keys if key.id == key_id)
 
     def __contains__(self, key_id: str | None) -> bool:
@@ -123,9 +126,10 @@ def generate_key() -> str:
 def load_key_ring() -> KeyRing:
     """Read ``TWILIO_TOKENS_ENCRYPTION_KEYS``.
 
-    Raises ``EncryptionKeyError``, with the positions of the malformed keys.
+    Raises ``EncryptionKeyError`` with the positions of the malformed keys.
     """
-    problems, keys = {}, []
+    problems: dict[int, _StrOrPromise] = {}
+    keys = []
     for position, key in _read_keys():
         if isinstance(key, _Key):
             keys.append(key)
@@ -139,7 +143,7 @@ def load_key_ring() -> KeyRing:
 def seal(plaintext: str, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
     """Encrypt with the ring's newest key, for this row only.
 
-    The ring is loaded by the caller, before it touches the plaintext: loading may raise.
+    The caller loads the ring before it handles the plaintext, because loading may fail.
     """
     nonce = os.urandom(NONCE_BYTES)
     bound_to = _associated_data(ring.newest_id, row, sid)
@@ -149,36 +153,48 @@ def seal(plaintext: str, *, ring: KeyRing, row: UUID, sid: str) -> Sealed:
 
 
 def unseal(sealed: Sealed, *, row: UUID, sid: str) -> str:
-    """The plaintext, for the row it was sealed for. Raises ``SecretUnavailable``.
+    """The plaintext, if it was sealed for this row. Raises ``SecretUnavailable``.
 
-    Keep the result in a local variable of the call that signs, and nowhere else.
+    Keep the result only in a local variable of the function that signs.
     """
     ring = load_key_ring()
     parts = sealed.parts
     if parts is None:
-        raise SecretUnavailable(f"The stored secret of API key {sid} is damaged.")
+        raise SecretUnavailable(
+            _("The stored secret of API key {key} is damaged. Enter it again in the admin."),
+            key=sid,
+        )
     key_id, body = parts
     cipher = ring.get(key_id)
     if cipher is None:
         raise SecretUnavailable(
-            f"The secret of API key {sid} is sealed with encryption key {key_id}, which is not in "
-            "TWILIO_TOKENS_ENCRYPTION_KEYS."
+            _(
+                "The secret of API key {key} is encrypted with key {encryption_key}, which is "
+                "not in TWILIO_TOKENS_ENCRYPTION_KEYS. Add that key again, or enter the secret "
+                "again in the admin."
+            ),
+            key=sid,
+            encryption_key=key_id,
         )
     plaintext = _open(cipher, body, _associated_data(key_id, row, sid))
     if plaintext is None:
         raise SecretUnavailable(
-            f"The secret of API key {sid} does not open: it was changed, or sealed for another row."
+            _(
+                "The secret of API key {key} cannot be decrypted: it was changed, or copied "
+                "from another row. Enter it again in the admin."
+            ),
+            key=sid,
         )
     return plaintext
 
 
 def check_opens(sealed: Sealed, *, row: UUID, sid: str) -> None:
-    """Raise ``SecretUnavailable`` where ``unseal`` would."""
+    """Raise ``SecretUnavailable`` if ``unseal`` would."""
     unseal(sealed, row=row, sid=sid)
 
 
 def matches(sealed: Sealed, plaintext: str, *, row: UUID, sid: str) -> bool:
-    """Whether ``sealed`` opens to ``plaintext``; False also where it does not open."""
+    """Whether ``sealed`` opens to ``plaintext``; also False if it does not open."""
     try:
         return hmac.compare_digest(unseal(sealed, row=row, sid=sid).encode(), plaintext.encode())
     except SecretUnavailable:
@@ -186,7 +202,7 @@ def matches(sealed: Sealed, plaintext: str, *, row: UUID, sid: str) -> bool:
 
 
 def is_of_another_row(sealed: Sealed, *, row: UUID, sid: str) -> bool:
-    """Whether ``sealed`` does not open though its encryption key is there."""
+    """Whether ``sealed`` does not open although its encryption key is available."""
     try:
         unseal(sealed, row=row, sid=sid)
     except EncryptionKeyError:
@@ -218,37 +234,41 @@ def _open(cipher: AESGCM, body: bytes, bound_to: bytes) -> str | None:
 
 @lru_cache(maxsize=128)  # the same in every token of a key
 def _associated_data(key_id: str, row: UUID, sid: str) -> bytes:
-    # A SID that is none, even that, must not raise here: the caller holds the plaintext.
+    # Even an invalid SID must not raise an exception here: the caller holds the plaintext.
     sid_bytes = sid.encode("utf-8", "surrogatepass")
     parts = [FORMAT.encode(), key_id.encode(), PURPOSE, row.bytes, sid_bytes]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
-def _read_keys() -> Iterator[tuple[int, _Key | str]]:
-    """Position, counted from 1, with the key or with a sentence about what is wrong."""
+def _read_keys() -> Iterator[tuple[int, _Key | _StrOrPromise]]:
+    """Each position, counted from 1, with the key or with a sentence about what is wrong."""
     try:
         texts = settings.encryption_keys
-    except Exception as error:  # noqa: BLE001 - whatever a site's KMS client raises: its frames may hold keys
-        yield SETTING, f"The TWILIO_TOKENS_ENCRYPTION_KEYS callable raised {type(error).__name__}."
+    except Exception as error:  # noqa: BLE001 - any error of a site's KMS client: its frames may hold keys
+        message = _("The function in TWILIO_TOKENS_ENCRYPTION_KEYS raised {error}.")
+        yield SETTING, format_lazy(message, error=type(error).__name__)
         return
     if texts is None or texts == [] or texts == ():
         yield (
             MISSING,
-            (
-                "TWILIO_TOKENS_ENCRYPTION_KEYS is not set. Make a key with "
-                "“manage.py twilio_generate_key” and add it to the list."
+            _(
+                "TWILIO_TOKENS_ENCRYPTION_KEYS is not set. Generate a key with "
+                "“manage.py twilio_generate_key”, and add it to the list."
             ),
         )
     elif not isinstance(texts, (list, tuple)):
-        yield SETTING, "TWILIO_TOKENS_ENCRYPTION_KEYS should be a list of keys, newest first."
+        yield SETTING, _("TWILIO_TOKENS_ENCRYPTION_KEYS should be a list of keys, newest first.")
     else:
         for position, text in enumerate(texts, start=1):
             yield (
                 position,
                 (isinstance(text, str) and _parse_key(text))
-                or (
-                    f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS should be 32 random bytes "
-                    "in base64, as “manage.py twilio_generate_key” makes them."
+                or format_lazy(
+                    _(
+                        "Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS should be 32 random bytes "
+                        "in base64. “manage.py twilio_generate_key” generates one."
+                    ),
+                    position=position,
                 ),
             )
 
@@ -260,7 +280,7 @@ def _parse_key(text: str) -> _Key | None:
 
 
 def _is_random(material: bytes) -> bool:
-    """Of a million million random keys, not one is told to be none."""
+    """Mistakes fewer than one in a trillion random keys for a made-up one."""
     steps = {(after - before) % 256 for before, after in pairwise(material)}
     return len(set(material)) > 16 and len(steps) > 8 and not _TEXT.fullmatch(material)
 
@@ -268,8 +288,8 @@ def _is_random(material: bytes) -> bool:
 def _decoded(text: str) -> bytes:
     """Strict base64url without padding; empty for anything else."""
     try:
-        data = base64.urlsafe_b64decode(text + "==")  # what is more than needed is ignored
+        data = base64.urlsafe_b64decode(text + "==")  # surplus padding is ignored
     except ValueError:
         return b""
-    # One text for one value: no characters that decoding skips, and no spare bits that are set.
+    # Each value has one text: no characters that decoding skips, and no spare bits set.
     return data if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text else b""

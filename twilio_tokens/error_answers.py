@@ -1,4 +1,4 @@
-"""The answer to an error: REST framework's own, with a stable code beside it."""
+"""The response to an error: REST framework's own, plus a stable code."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .serializers import MOST_ERRORS, NON_FIELD_ERRORS
 
 
 def api_exception(error: Exception) -> Exception:
-    """The same error as one that DRF can answer with, if it is one of ours."""
-    if isinstance(error, DatabaseError):  # the user could not be looked up, for one
+    """Our errors as errors that DRF can answer; others unchanged."""
+    if isinstance(error, DatabaseError):  # for example, when looking up the user
         error = not_configured(error)
     if not isinstance(error, TwilioTokensError):
         return error
@@ -38,11 +38,11 @@ def api_exception(error: Exception) -> Exception:
 
 
 def error_answer(error: Exception, context: dict[str, object]) -> Response | None:
-    """DRF's own answer, plus the stable code. A site's own handler would change the shape."""
+    """DRF's response plus the code. The site's own exception handler could change the format."""
     response = exception_handler(error, context)
     if response is None:
         return None
-    # The errors of a site's own authentication may have any form, and be raised again.
+    # Errors of a site's own authentication may have any format, and may be raised again.
     answer = response.data
     answer = answer.copy() if isinstance(answer, dict) else {NON_FIELD_ERRORS: answer}
     codes = [detail.code for detail in _details(answer)]
@@ -55,7 +55,7 @@ def error_answer(error: Exception, context: dict[str, object]) -> Response | Non
 
 
 def code_of(response: HttpResponseBase) -> str | None:
-    """The code of a refusal. An answer of the site's own may have none."""
+    """The code of a refusal. A response made by the site's own code may have none."""
     if response.status_code < status.HTTP_400_BAD_REQUEST:
         return None
     data = getattr(response, "data", None)
@@ -63,7 +63,7 @@ def code_of(response: HttpResponseBase) -> str | None:
 
 
 def _details(answer: object) -> Iterator[drf.ErrorDetail]:
-    """Every message of an error answer, however deep."""
+    """Every message in an error response, at any depth."""
     if isinstance(answer, drf.ErrorDetail):
         yield answer
     elif isinstance(answer, (dict, list)):
@@ -72,7 +72,7 @@ def _details(answer: object) -> Iterator[drf.ErrorDetail]:
 
 
 def _first_errors(answer: ReturnDict[str, object]) -> ReturnDict[str, object]:
-    """As many as help whoever mends the request."""
+    """The first few, which are enough to fix the request."""
     places = iter(range(MOST_ERRORS))
 
     def kept(part: object) -> object:
@@ -84,5 +84,8 @@ def _first_errors(answer: ReturnDict[str, object]) -> ReturnDict[str, object]:
 
     first = {name: rest for name, each in answer.items() if (rest := kept(each))}
     general = first.get(NON_FIELD_ERRORS)
-    first[NON_FIELD_ERRORS] = [*(general if isinstance(general, list) else []), _("And more.")]
+    first[NON_FIELD_ERRORS] = [
+        *(general if isinstance(general, list) else []),
+        _("There are more errors."),
+    ]
     return ReturnDict(first, serializer=answer.serializer)

@@ -1,8 +1,8 @@
-"""Keeps secrets and tokens out of Django's error pages and of its mails to ADMINS.
+"""Keeps secrets and tokens out of Django's error pages and emails to ADMINS.
 
-``hide_posted_secrets`` and ``hide_tokens`` guard a view from its first line on, and a signal
-tells of errors before that. What Django reports without the signal is covered by the two classes,
-which a site names in its settings.
+``hide_posted_secrets`` and ``hide_tokens`` guard a view from its first line. A signal receiver
+covers errors before that, and the two classes, which a site names in its settings, cover what
+Django reports without the signal.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from django.views.debug import (
     get_exception_reporter_filter,
 )
 
-#: Form fields that a secret or a token is typed into, by mistake too; formsets prefix them.
+#: Form fields into which people type a secret or a token, even by mistake. Formsets prefix them.
 _FIELD = re.compile(r"(?:.*-)?(?:secret|sid|token)")
 
-#: On the console's pages, what may be a secret whatever field it was typed into.
+#: On the admin pages of this app, a possible secret in any field.
 _SECRET_LIKE = re.compile(r"[!-~]{16}")
 
-#: From the end of a token's header: a search for its start could begin anywhere in a long text.
+#: Starts at the end of a token's header: its beginning could be anywhere in a long text.
 _TOKEN = re.compile(r"[\w-]{8}\.eyJ[\w-]{8,}\.[\w-]{8}")
 
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "TRACE")
 
-#: So many characters of a secret in a row are hidden; a report may have cut off the rest.
+#: This many consecutive characters of a secret are hidden: a report may have cut off the rest.
 PIECE = 12
 
-#: Characters and values. What is longer, or more, is hidden unread: an error must not take minutes.
+#: Characters and values. Anything beyond is hidden unread: an error must not take minutes.
 LONGEST_SECRET, LONGEST_TEXT, MOST_SECRETS = 256, 50_000, 50
 
 
@@ -53,7 +53,7 @@ _Posted = TypeVar("_Posted", bound=Mapping[str, Any])
 
 
 class Exposure(Enum):
-    """What a report of a view's error could give away."""
+    """What an error report of a view could reveal."""
 
     NOTHING_OF_OURS = "a page of the site"
     SECRETS = "a secret may have been posted"
@@ -61,19 +61,18 @@ class Exposure(Enum):
 
 
 class SecretsReporterFilter(SafeExceptionReporterFilter):
-    """For ``DEFAULT_EXCEPTION_REPORTER_FILTER``. It works with DEBUG on as well.
+    """For ``DEFAULT_EXCEPTION_REPORTER_FILTER``. It also works with DEBUG on.
 
-    Django's ``sensitive_post_parameters`` and ``sensitive_variables`` do so only with it off,
-    and they cover only the functions that they decorate.
+    Django's ``sensitive_post_parameters`` and ``sensitive_variables`` work only with DEBUG off,
+    and cover only the functions that they decorate.
     """
 
-    #: Also of what Django itself would show, and those who ask this filter: a SID field may hold a
-    #: secret.
+    #: Django, and other users of this filter, must hide SID fields too: they may hold a secret.
     hidden_settings = re.compile(
         rf"{SafeExceptionReporterFilter.hidden_settings.pattern}|^(?:.*-)?sid$", re.IGNORECASE
     )
 
-    #: Of the view that is guarded; otherwise the request's address tells it.
+    #: Set for a guarded view; otherwise the request's URL determines it.
     exposure: Exposure | None = None
 
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
@@ -102,7 +101,7 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
         return {name: self.cleansed(value, secrets) for name, value in variables}.items()
 
     def secrets_in(self, request: HttpRequest | None) -> list[str] | None:
-        """What was typed in that may be a secret; None where that cannot be told."""
+        """The submitted values that may be secrets; None if they cannot be determined."""
         if request is None:
             return []
         exposure = self._exposure(request)
@@ -139,7 +138,7 @@ class SecretsReporterFilter(SafeExceptionReporterFilter):
 
 
 class SecretsReporter(ExceptionReporter):
-    """For ``DEFAULT_EXCEPTION_REPORTER``: hides what the exceptions themselves say, too."""
+    """For ``DEFAULT_EXCEPTION_REPORTER``: also hides secrets in the text of exceptions."""
 
     def get_traceback_data(self) -> dict[str, Any]:
         data: dict[str, Any] = super().get_traceback_data()
@@ -164,17 +163,17 @@ def _cleansed(value: object, by: SecretsReporterFilter, secrets: list[str]) -> o
 
 
 def hide_posted_secrets(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
-    """Guards a view that a secret may be posted to. It checks by itself who asks."""
+    """Guards a view that receives secrets. The view checks itself who the user is."""
     return _guarded(view, Exposure.SECRETS)
 
 
 def hide_tokens(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
-    """Guards a view that shows or takes live tokens. It checks by itself who asks."""
+    """Guards a view that shows or receives live tokens. The view checks itself who the user is."""
     return _guarded(view, Exposure.TOKENS)
 
 
 def protect_report(request: HttpRequest, exposure: Exposure = Exposure.TOKENS) -> None:
-    """From here on, reports of this request's errors show neither secrets nor tokens.
+    """From now on, error reports of this request show neither secrets nor tokens.
 
     What the site's own classes hide stays hidden.
     """
@@ -187,16 +186,16 @@ def protect_report(request: HttpRequest, exposure: Exposure = Exposure.TOKENS) -
 
 @receiver(got_request_exception, dispatch_uid="twilio_tokens.error_reports")
 def _protect_before_the_view(request: HttpRequest | None = None, **kwargs: Any) -> None:
-    """Django sends this before it reports: the middleware may have failed, or the database."""
+    """Django sends this before it reports, for example if middleware or the database failed."""
     exposure = _exposure_at(request)
     if request is not None and exposure is not Exposure.NOTHING_OF_OURS:
         protect_report(request, exposure)
 
 
 def _guarded(view: Callable[..., _Answer], exposure: Exposure) -> Callable[..., _Answer]:
-    """The view opens its own transactions, as Django's admin does, and checks who asks.
+    """The view opens its own transactions, as Django's admin does, and checks who the user is.
 
-    So with ATOMIC_REQUESTS a lost database is met inside the guard.
+    So with ATOMIC_REQUESTS, a lost database connection is noticed inside the guard.
     """
 
     @wraps(view)
@@ -209,7 +208,7 @@ def _guarded(view: Callable[..., _Answer], exposure: Exposure) -> Callable[..., 
 
 
 def outside_transactions(view: Callable[..., _Answer]) -> Callable[..., _Answer]:
-    """The view, without a transaction around it on a site with ATOMIC_REQUESTS."""
+    """The view, without a transaction around it even with ATOMIC_REQUESTS."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
@@ -221,7 +220,7 @@ def _combined(ours: type[Any], theirs: type[Any]) -> type[Any]:
 
 
 def _exposure_at(request: HttpRequest | None) -> Exposure:
-    """Of the view at the request's address. An address that cannot be told counts as ours."""
+    """That of the view at the request's URL. A URL that cannot be resolved counts as ours."""
     if request is None:
         return Exposure.NOTHING_OF_OURS
     match = request.resolver_match
@@ -234,10 +233,10 @@ def _exposure_at(request: HttpRequest | None) -> Exposure:
 
 
 def _readable(read: Callable[[], _Posted]) -> _Posted | QueryDict:
-    """What was posted; nothing where reading it fails, which may be what is reported."""
+    """The submitted data; empty if reading it fails, which may be the error being reported."""
     try:
         return read()
-    except Exception:  # noqa: BLE001 - whatever a request raises that is too large, cut off or malformed
+    except Exception:  # noqa: BLE001 - whatever a request raises that is too large, truncated or malformed
         return QueryDict()
 
 
@@ -263,9 +262,9 @@ def _pieces(secret: str) -> list[str]:
 
 
 def _ways_to_write(text: str) -> set[str]:
-    """As it is, as ``repr()`` writes it, and without the escapes of forms and HTML.
+    """Unchanged, as ``repr()`` writes it, and without the escapes of forms and HTML.
 
-    Never with the backslashes that ``repr()`` adds, or not, depending on what stands around.
+    Always without backslashes, which ``repr()`` adds depending on the surrounding text.
     """
     forms = (text, repr(text)[1:-1], unquote(text), html.unescape(text))
     return {each.replace("\\", "") for each in forms}

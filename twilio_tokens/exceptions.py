@@ -1,7 +1,8 @@
-"""Everything the app refuses, as one small tree.
+"""The errors of the app, as one small tree.
 
-Each error has a stable ``code`` (a string) and a sentence for the person who asked. The
-``Unavailable`` family also carries ``reason``: for the site's log, never for an answer.
+Each has a stable ``code`` (a string) and a message for the person who requested the token. The
+``Unavailable`` family also has a ``reason`` for the people who run the site: it goes to the log,
+the commands and the admin, never into an answer of the API.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django.core import exceptions as django_exceptions
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
 
 from .characters import visible
 
@@ -23,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 class TwilioTokensError(Exception):
     code = "error"
-    default_message: _StrOrPromise = _("No access token could be issued.")
+    default_message: _StrOrPromise = _("No Access Token could be issued.")
 
     def __init__(self, message: _StrOrPromise | None = None) -> None:
         self.message = str(message or self.default_message)
@@ -32,14 +35,14 @@ class TwilioTokensError(Exception):
 
 class NotAuthenticated(TwilioTokensError):
     code = "not_authenticated"
-    default_message = _("Access tokens are issued to signed-in, active users only.")
+    default_message = _("Only active users who are signed in can get an Access Token.")
 
 
 class InvalidGrant(TwilioTokensError):
     """A value that cannot be granted.
 
-    ``code`` is DRF's name for what is wrong (``required``, ``invalid``, ``max_length``, …),
-    ``product`` and ``field`` say where; ``product`` is None for what concerns the whole token.
+    ``code`` is DRF's name for the mistake (``required``, ``invalid``, ``max_length``, …).
+    ``product`` and ``field`` locate it; ``product`` is None if it concerns the whole token.
     """
 
     code = "invalid"
@@ -59,7 +62,7 @@ class InvalidGrant(TwilioTokensError):
 
 
 class DoesNotExist(InvalidGrant):
-    """No such service, app or push credential, or none that this user may know of."""
+    """There is no such service, app or push credential, or this user may not know of it."""
 
     def __init__(self, message: _StrOrPromise, *, field: str, product: str) -> None:
         super().__init__(message, code="does_not_exist", field=field, product=product)
@@ -73,56 +76,69 @@ class IdentityNotAllowed(TwilioTokensError):
 class AccountMismatch(TwilioTokensError):
     code = "account_mismatch"
     default_message = _(
-        "The services, apps and push credentials of one token must belong to one Twilio account; "
-        "ask for one token for each account."
+        "All services, apps and push credentials in a token must belong to the same Twilio "
+        "account. Request a separate token for each account."
     )
 
 
 class PermissionDenied(TwilioTokensError):
     code = "permission_denied"
-    default_message = _("You may not have this access token.")
+    default_message = _("You do not have permission to get this Access Token.")
 
 
 class InvalidToken(TwilioTokensError):
-    """What should be decoded is no token."""
+    """The text to decode is not a token."""
 
     code = "invalid_token"
 
 
 class ListingFailed(TwilioTokensError):
-    """Twilio did not tell what an account has."""
+    """Twilio did not list the resources of an account."""
 
     code = "listing_failed"
 
 
 class Unavailable(TwilioTokensError):
-    """The site cannot issue now, whoever asks. ``reason`` is for its log only."""
+    """The site cannot issue tokens at the moment, whoever the user is.
 
-    def __init__(self, reason: str) -> None:
+    ``values`` replace the placeholders in ``reason``.
+    """
+
+    def __init__(self, reason: _StrOrPromise, **values: object) -> None:
         super().__init__()
-        # It may quote what somebody stored, and must not begin a line that nobody wrote.
-        self.reason = visible(reason)
+        self.lazy_reason = format_lazy(reason, **values) if values else reason
         self._is_logged = False
 
+    @property
+    def reason(self) -> str:
+        """In the active language."""
+        # It may quote stored text, which must not be able to forge a line of the log.
+        return visible(str(self.lazy_reason))
+
+    @property
+    def log_reason(self) -> str:
+        """In English: a log has one language, whatever the user's is."""
+        with override("en"):
+            return self.reason
+
     def log(self) -> None:
-        """Write the reason to the log, once however many callers the error passes."""
+        """Log the reason once, however many callers the error passes through."""
         if not self._is_logged:
             self._is_logged = True
-            logger.error("No access token issued: %s", self.reason, exc_info=self.__cause__)
+            logger.error("No access token issued: %s", self.log_reason, exc_info=self.__cause__)
 
 
 class NotConfigured(Unavailable):
     code = "not_configured"
     default_message = _(
-        "Access tokens are not configured on this site. Its administrator finds the reason "
-        "in the log."
+        "This site is not configured to issue this Access Token. Contact the site's administrator."
     )
 
 
 class SettingError(NotConfigured, django_exceptions.ImproperlyConfigured):
-    """A setting that cannot be used, or whose function raised.
+    """A setting is invalid, or its function raised an exception.
 
-    Its text names the setting, for who sets up the site; ``message`` is for users.
+    ``str()`` names the setting, for the people who set up the site; ``message`` is for users.
     """
 
     def __str__(self) -> str:
@@ -132,29 +148,29 @@ class SettingError(NotConfigured, django_exceptions.ImproperlyConfigured):
 class SecretUnavailable(Unavailable):
     code = "secret_unavailable"
     default_message = _(
-        "The signing secret is not available. The site's administrator finds the reason in the log."
+        "The secret that signs Access Tokens is not available. Contact the site's administrator."
     )
 
 
 class AuditUnavailable(Unavailable):
     code = "audit_unavailable"
-    default_message = _("The audit record could not be written, so no access token was issued.")
+    default_message = _("The audit record could not be written, so no Access Token was issued.")
 
 
 class ThrottleUnavailable(Unavailable):
     code = "throttle_unavailable"
-    default_message = _("Requests cannot be counted right now, so no access token was issued.")
+    default_message = _("Requests cannot be counted at the moment, so no Access Token was issued.")
 
 
 class EncryptionKeyError(SecretUnavailable):
-    """The key ring cannot be used: no key, or a malformed one.
+    """The key ring cannot be used: it has no key, or a malformed one.
 
     ``problems`` maps a position in ``TWILIO_TOKENS_ENCRYPTION_KEYS``, counted from 1 (or
-    ``SETTING``, or ``MISSING``), to what is wrong there; never to any part of a key.
+    ``SETTING``, or ``MISSING``), to a sentence that never contains any part of a key.
     """
 
-    def __init__(self, problems: Mapping[int, str]) -> None:
-        super().__init__(reason=" ".join(problems.values()))
+    def __init__(self, problems: Mapping[int, _StrOrPromise]) -> None:
+        super().__init__(format_lazy(" ".join(["{}"] * len(problems)), *problems.values()))
         self.problems = dict(problems)
 
     @property
@@ -162,5 +178,5 @@ class EncryptionKeyError(SecretUnavailable):
         return MISSING in self.problems
 
 
-#: Positions in ``EncryptionKeyError.problems`` that are not of a key.
+#: Positions in ``EncryptionKeyError.problems`` that do not belong to a key.
 MISSING, SETTING = -1, 0

@@ -1,11 +1,11 @@
-"""Whether this process could issue a token now: a check for django-health-check.
+"""A check for django-health-check: can this process issue a token at the moment?
 
-Nothing else imports this module, so that a site without that package does not need it::
+Nothing else imports this module, so a site without that package does not need it::
 
     HealthCheckView.as_view(checks=["twilio_tokens.health.TokensCanBeIssued"])
 
-The check issues nothing and records nothing. Whoever asks learns yes or no; the reason is for the
-site's log.
+The check issues and records nothing. Callers learn only yes or no; the reason goes to the site's
+log.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.db import Error as DatabaseError
 from django.db import router
+from django.utils.translation import override
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
@@ -35,35 +36,36 @@ logger = logging.getLogger(__name__)
 @dataclass
 class TokensCanBeIssued(HealthCheck):  # type: ignore[misc]  # it ships no types
     async def run(self) -> None:
-        # In the request's own thread, whose connection to the database Django looks after.
+        # In the request's own thread, whose database connection Django manages.
         problem = await sync_to_async(problem_of_all)()
         if problem is not None:
-            logger.warning("No access token can be issued: %s", problem.reason)
+            logger.warning("No access token can be issued: %s", problem.log_reason)
             raise ServiceUnavailable("No access token can be issued.")
 
 
 def problem_of_all() -> Unavailable | None:
-    """Why nobody would get a token now, or None."""
+    """Why nobody could get a token at the moment, or None."""
     try:
         _try()
     except DatabaseError as error:
         return not_configured(error)
     except Unavailable as error:
         if isinstance(error, SecretUnavailable):
-            cache.clear()  # as after a token that could not be signed
+            cache.clear()  # as when signing a token fails
         return error
     return None
 
 
 def _try() -> None:
-    for reason in unusable_settings():
-        raise NotConfigured(reason)
+    with override("en"):  # for the log
+        for reason in unusable_settings():
+            raise NotConfigured(reason)
     load_key_ring()
     APIKey.objects.using(router.db_for_write(APIKey)).exists()
-    # Where each user has an account, that of one must not speak for the others.
+    # If accounts depend on the user, one account must not stand for the others.
     if settings.account is None:
         _open_signing_key()
-    # Counts for nobody: no user has this key.
+    # This counts for no one: no user has this key.
     TokenRateThrottle().allow_user(None)
 
 

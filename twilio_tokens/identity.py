@@ -1,4 +1,4 @@
-"""Who a user is to Twilio."""
+"""Maps users to their identities at Twilio, and back."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .saving import savepoint
 
 
 def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] = ()) -> str:
-    """The user's identity, legal for each of the grants. Raises ``IdentityNotAllowed``."""
+    """The user's identity, valid for each of the grants. Raises ``IdentityNotAllowed``."""
     identity = answer_of("IDENTITY", settings.identity, user)
     if not isinstance(identity, str) or not without_invisible(identity):
         raise IdentityNotAllowed(
             _(
-                "This user has no identity: it is empty, and %(products)s need one. The setting "
-                "TWILIO_TOKENS_IDENTITY chooses where it comes from."
+                "This user has no identity, which is required for %(products)s. The setting "
+                "TWILIO_TOKENS_IDENTITY chooses where identities come from."
             )
             % {"products": _names(grants)}
         )
@@ -39,8 +39,8 @@ def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] =
     if illegal:
         raise IdentityNotAllowed(
             _(
-                "This user's identity is not allowed for %(products)s: it may not contain control "
-                "characters, but has %(character)s."
+                "This user's identity is not allowed for %(products)s: it contains the control "
+                "character %(character)s."
             )
             % {"products": _names(grants), "character": shown(illegal)}
         )
@@ -54,17 +54,17 @@ def _names(grants: Sequence[Grant | type[Grant]]) -> str:
 
 
 def users_named(username: str) -> list[Any]:
-    """Those of that username, whatever field of a site's own user model that is.
+    """The users with that username, whichever field of a custom user model that is.
 
-    More than one where a site ignores case and no user's name is written exactly so.
+    There can be several if the site ignores case and no username matches exactly.
     """
     if re.search(r"[\x00\ud800-\udfff]", username):
-        return []  # no database stores it, and some fail to look it up
+        return []  # no database can store it, and some fail to look it up
     model: Any = get_user_model()
     using = router.db_for_write(model)  # a replica may not know a new user yet
     users = model._default_manager.db_manager(using)
     try:
-        # PostgreSQL gives up the whole transaction for a value that its column cannot hold.
+        # PostgreSQL aborts the whole transaction for a value that the column cannot hold.
         with savepoint(using):
             try:
                 return [users.get_by_natural_key(username)]
@@ -82,28 +82,28 @@ def username(user: AbstractBaseUser) -> str:
 
 
 def encoded_username(user: AbstractBaseUser) -> str:
-    """The username in characters that every product takes: ``anna@x`` becomes ``anna_40x``.
+    """The username in characters that every product accepts: ``anna@x`` becomes ``anna_40x``.
 
-    Letters A–Z and a–z and digits stay; every other byte of its UTF-8 is ``_`` and two hex
-    digits. Different usernames stay different, and ``decode_identity`` gives them back.
+    The letters A–Z and a–z and digits are kept. Every other byte of the UTF-8 text becomes ``_``
+    and two hex digits. Different usernames stay different; ``decode_identity`` returns them.
     """
     return _encode(username(user))
 
 
 def primary_key(user: AbstractBaseUser) -> str:
-    """The user's primary key, in characters that every product takes: ``7``, or a UUID in hex.
+    """The user's primary key in characters that every product accepts: ``7``, or a UUID in hex.
 
-    It stays when a username is changed, and is not given to somebody else. ``decode_identity``
-    gives its text back.
+    It stays the same when the username changes, and never passes to another user.
+    ``decode_identity`` returns it as text.
     """
     value = user._meta.pk.to_python(user.pk)
     return "" if value is None else _encode(value.hex if isinstance(value, UUID) else str(value))
 
 
 def decode_identity(identity: str) -> str:
-    """What ``encoded_username`` or ``primary_key`` made into ``identity``, as text.
+    """The text that ``encoded_username`` or ``primary_key`` encoded as ``identity``.
 
-    Raises ``ValueError`` for anything that they do not make.
+    Raises ``ValueError`` for any identity that they do not produce.
     """
     data = re.sub(
         rb"_([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), identity.encode()
@@ -116,6 +116,8 @@ def decode_identity(identity: str) -> str:
 
 def _encode(text: str) -> str:
     return "".join(
-        chr(byte) if bytes([byte]).isalnum() else f"_{byte:02x}"  # which knows ASCII only
+        chr(byte)
+        if bytes([byte]).isalnum()
+        else f"_{byte:02x}"  # isalnum() of bytes knows only ASCII
         for byte in text.encode("utf-8", "surrogatepass")
     )

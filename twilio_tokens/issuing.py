@@ -1,4 +1,4 @@
-"""Issuing a token: every rule is applied here, whoever asks."""
+"""Issues tokens, and enforces every rule, whoever the caller is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import Error as DatabaseError
 from django.db.models import Model
 from django.utils.timezone import get_default_timezone, is_naive, make_naive
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from . import metrics
 from .conf import settings
@@ -43,14 +43,14 @@ from .signing import sign
 if TYPE_CHECKING:
     from twilio.jwt.access_token import AccessTokenGrant
 
-#: Before its expiry a token should be replaced this early, or at half its life if that is
-#: later. Earlier than the warning of every Twilio SDK.
+#: How long before its expiry a token should be replaced, or at half its lifetime if that is later.
+#: This is before the warning of every Twilio SDK.
 REFRESH_MARGIN = timedelta(seconds=300)
 
 
 @dataclass(frozen=True)
 class IssuedAccessToken:
-    """``grants`` is what the token grants: product key to payload, without the identity."""
+    """``grants`` maps Twilio's key of each grant to its payload, without the identity."""
 
     token: str = field(repr=False)
     jti: str
@@ -78,10 +78,10 @@ def issue_access_token(
 ) -> IssuedAccessToken:
     """Issue one Twilio Access Token to ``user``, and record it.
 
-    ``ttl`` is in seconds, from 1 to ``TWILIO_TOKENS_MAX_TTL``; by default the longest default
-    of the products. ``issued_by`` is who asked for it, where that is not ``user``. Raises a
-    ``TwilioTokensError``. Inside a transaction that is rolled back afterwards the record is
-    lost, and the token should not be handed out.
+    ``ttl`` is in seconds, from 1 to ``TWILIO_TOKENS_MAX_TTL``; the default is the longest default
+    of the products. ``issued_by`` is who requested the token, if that is not ``user``. Raises a
+    ``TwilioTokensError``. If a surrounding transaction is rolled back, the record is lost, and you
+    should not hand out the token.
     """
     asking = Asking(user, [grant.product for grant in grants or ()])
     try:
@@ -99,19 +99,19 @@ def _issue_or_log(
     ttl: int | None,
     issued_by: AbstractBaseUser | None,
 ) -> tuple[IssuedAccessToken, APIKey]:
-    """The token, and the key that has signed it. Why the site cannot issue is logged."""
+    """The token, and the key that signed it. Logs why the site cannot issue tokens."""
     try:
         return _issue(user, grants, ttl, issued_by)
     except DatabaseError as error:
         unavailable: Unavailable = not_configured(error)
     except SettingError as error:
-        # Its text may be shown by a view of the site's own.
-        unavailable = NotConfigured(error.reason)
+        # A SettingError's text is its reason, which a view of the site might show.
+        unavailable = NotConfigured(error.lazy_reason)
         unavailable.__cause__ = error.__cause__
     except Unavailable as error:
         unavailable = error
     if isinstance(unavailable, (SecretUnavailable, AuditUnavailable)):
-        # What is remembered here, another process may have deleted or encrypted anew.
+        # Another process may have deleted or re-encrypted what this one has cached.
         cache.clear()
     unavailable.log()
     raise unavailable
@@ -131,8 +131,8 @@ async def aissue_access_token(
 
 
 def not_configured(fault: DatabaseError) -> NotConfigured:
-    """A database that cannot tell what is configured: the same as if nothing were."""
-    error = NotConfigured(f"The database failed: {type(fault).__name__}.")
+    """If the database cannot be read, nothing counts as configured."""
+    error = NotConfigured(_("The database failed: {error}."), error=type(fault).__name__)
     error.__cause__ = fault
     return error
 
@@ -145,7 +145,7 @@ def _issue(
 ) -> tuple[IssuedAccessToken, APIKey]:
     credentials = Credentials(_signed_in(user))
     if issued_by is not None and not isinstance(issued_by, get_user_model()):
-        raise NotConfigured("Who the token is issued by should be a user or None.")
+        raise NotConfigured(_("“issued_by” should be a user or None."))
     _check_grants(grants)
     seconds = _lifetime(grants, ttl)
     plan = _plan(credentials, grants)
@@ -171,25 +171,25 @@ def _record(
         },
         issued_at=_for_database(issued.issued_at),
         expires_at=_for_database(issued.expires_at),
-        issued_by=issued_by,  # type: ignore[misc]  # a site has a user model of its own
+        issued_by=issued_by,  # type: ignore[misc]  # the user model may be custom
     )
     if settings.audit:
         try:
             record.save(force_insert=True)
         except Exception as error:  # the database's, or a receiver's: no record, no token
             raise AuditUnavailable(
-                f"The audit record was not written: {type(error).__name__}."
+                _("The audit record was not written: {error}."), error=type(error).__name__
             ) from error
     return record
 
 
 def _for_database(moment: datetime) -> datetime:
-    """Without ``USE_TZ`` databases hold times of the site's own zone, and take no others."""
+    """Without ``USE_TZ``, databases accept only times in the site's own time zone."""
     return moment if django_settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
 def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
-    # The record would name the user with the same primary key, as would the throttle's count.
+    # With another model, the record and the throttle would use the user with the same primary key.
     is_other_model = isinstance(user, Model) and not isinstance(user, get_user_model())
     if is_other_model or not (
         getattr(user, "is_authenticated", False)
@@ -202,16 +202,14 @@ def _signed_in(user: AbstractBaseUser | AnonymousUser) -> AbstractBaseUser:
 
 def _check_grants(grants: Sequence[Grant]) -> None:
     if not grants:
-        raise InvalidGrant(_("Ask for at least one product."), code="required")
+        raise InvalidGrant(_("Request at least one product."), code="required")
     known = registered()
     products = [grant.product for grant in grants]
     for grant in grants:
         if known.get(grant.product) is not type(grant):
             raise InvalidGrant(_("This product is not registered."), product=grant.product)
         if products.count(grant.product) > 1:
-            raise InvalidGrant(
-                _("A token has one grant of a product at most."), product=grant.product
-            )
+            raise InvalidGrant(_("Request each product only once."), product=grant.product)
         grant.clean()
 
 
@@ -237,14 +235,14 @@ def _lifetime(grants: Sequence[Grant], ttl: int | None) -> int:
 
 
 class _Plan(NamedTuple):
-    """A token that may be issued: all that is left is to sign it."""
+    """A token that may be issued and only needs to be signed."""
 
     user: AbstractBaseUser
     identity: str
     account: Account
     key: APIKey
     grants: Sequence[Grant]
-    #: Each of the grants as Twilio's library writes it.
+    #: The grants as Twilio's library represents them.
     twilio_grants: Sequence[AccessTokenGrant]
     #: When permissions end.
     ends: Sequence[datetime]
@@ -257,9 +255,13 @@ def _plan(credentials: Credentials, grants: Sequence[Grant]) -> _Plan:
     ends = [end for end in answers if end is not None]
     twilio_grants = [grant.to_twilio(user, resources[grant.product]) for grant in grants]
     if len({each.key for each in twilio_grants}) < len(twilio_grants):
-        raise InvalidGrant(_("Two of these products share a grant at Twilio; ask for one."))
+        raise InvalidGrant(
+            _("Two of these products use the same Twilio grant. Request only one of them.")
+        )
     if any(map(is_naive, ends)):
-        raise NotConfigured("A grant's authorize() returned a datetime without a time zone.")
+        raise NotConfigured(
+            _("A grant's authorize() method returned a datetime without a time zone.")
+        )
     identity = identity_for(user, grants)
     key = credentials.signing_key(account)
     return _Plan(user, identity, account, key, grants, twilio_grants, ends)
@@ -285,7 +287,8 @@ def _sign(plan: _Plan, seconds: int) -> IssuedAccessToken:
     )
     metrics.signed(time.perf_counter() - started)
     if token is None:
-        raise SecretUnavailable(f"Signing with API key {plan.key.sid} failed.")
+        message = _("Signing with API key {key} failed. The log says why.")
+        raise SecretUnavailable(message, key=plan.key.sid)
     return IssuedAccessToken(
         token=token,
         jti=jti,

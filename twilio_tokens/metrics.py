@@ -1,6 +1,6 @@
-"""What is measured, by OpenTelemetry's API; alone in using it.
+"""Metrics. The only module that uses OpenTelemetry's API.
 
-Without the package, or without an SDK that collects, all this does nothing.
+Without that package, or without an SDK that collects, it does nothing.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 SIGNING_BUCKETS = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 1e-1, 1)
 REQUEST_BUCKETS = (1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1, 2.5, 5, 10)
 
-#: Accounts whose keys are told of. A process of a site with a thousand tenants tells of some.
+#: Accounts whose keys are reported. With thousands of tenants, a process reports only some.
 MOST_KEYS = 100
 
-#: By account, the key that this process has last signed with: its SID, and when it was stored.
+#: For each account, the key that this process last signed with: its SID, and when it was stored.
 _keys: dict[Any, tuple[str, datetime]] = {}
 
 
@@ -44,28 +44,30 @@ def _ages(options: otel.CallbackOptions) -> Iterator[otel.Observation]:
 class _Instruments:
     def __init__(self, meter: otel.Meter) -> None:
         self.issued = meter.create_counter(
-            "twilio_tokens.issued", "{token}", "Access Tokens that were issued, once a product."
+            "twilio_tokens.issued", "{token}", "Access Tokens issued, counted once per product."
         )
         self.refused = meter.create_counter(
-            "twilio_tokens.refused", "{token}", "Access Tokens that were refused, once a product."
+            "twilio_tokens.refused", "{token}", "Access Tokens refused, counted once per product."
         )
         self.checks = meter.create_counter(
-            "twilio_tokens.checks", "{check}", "What Twilio said of stored credentials."
+            "twilio_tokens.checks",
+            "{check}",
+            "Checks of stored credentials with Twilio, by result.",
         )
         self.signing = meter.create_histogram(
             "twilio_tokens.signing.duration",
             "s",
-            "How long it takes to decrypt the secret and to sign.",
+            "Time to decrypt the secret and sign the token.",
             explicit_bucket_boundaries_advisory=SIGNING_BUCKETS,
         )
         self.requests = meter.create_histogram(
             "twilio_tokens.request.duration",
             "s",
-            "How long the API takes to answer who asks for an Access Token.",
+            "Time in which the API answers a request for an Access Token.",
             explicit_bucket_boundaries_advisory=REQUEST_BUCKETS,
         )
         self.key_age = meter.create_observable_gauge(
-            "twilio_tokens.key.age", [_ages], "s", "How old the keys are that sign."
+            "twilio_tokens.key.age", [_ages], "s", "Age of the API keys that sign tokens."
         )
 
 
@@ -74,8 +76,8 @@ def _instruments_of(meter: otel.Meter | None) -> _Instruments | None:
         return None
     try:
         return _Instruments(meter)
-    except TypeError:  # older ones let nobody choose the buckets of a histogram
-        logger.warning("Nothing is measured: opentelemetry-api should be 1.30 or newer.")
+    except TypeError:  # older versions cannot set the buckets of a histogram
+        logger.warning("Metrics are off: they need opentelemetry-api 1.30 or newer.")
         return None
 
 
@@ -92,7 +94,7 @@ def issued(products: Iterable[str], key: APIKey) -> None:
 
 
 def refused(products: Iterable[str], code: str) -> None:
-    """Once for each of the products, or for ``OTHER`` where none is known."""
+    """Once for each product, or for ``OTHER`` if none is known."""
     if _instruments is None:
         return
     for product in known_products(products) or {OTHER}:
@@ -106,7 +108,7 @@ def signed(seconds: float) -> None:
 
 
 def answered(seconds: float, code: str | None) -> None:
-    """``code`` is that of an error."""
+    """``code`` is the error's, if there is one."""
     if _instruments is not None:
         _instruments.requests.record(seconds, {"error.type": known(code)} if code else None)
 

@@ -1,4 +1,4 @@
-"""What a user may ask for."""
+"""What a user can request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .identity import identity_for
 from .issuing import not_configured
 from .models import APIKey
 
-#: Accounts; each takes a few statements.
+#: Accounts; each takes a few queries.
 MOST_TRIED = 5
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Offer:
-    """What one user may ask for of one product.
+    """What one user can request of one product.
 
-    ``resources`` has the names for each field that takes one; ``problem`` is why no request
-    for this product would succeed, or None.
+    ``resources`` has the available names for each field that names a resource. ``problem`` is why
+    no request for this product would succeed, or None.
     """
 
     grant: type[Grant]
@@ -39,7 +39,7 @@ class Offer:
 
 
 def offers(user: AbstractBaseUser, products: Iterable[str] | None = None) -> dict[str, Offer]:
-    """What ``user`` may ask for, by product; of all products by default. Issues nothing."""
+    """What ``user`` can request, by product; by default of all products. Issues nothing."""
     credentials = Credentials(user)
     grants = registered()
     return {
@@ -63,16 +63,16 @@ def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
     except TwilioTokensError as error:
         problem = error
     if isinstance(problem, Unavailable):
-        # A site that needs no Chat has no Chat service, and is asked all day.
+        # A site that does not use Chat has no Chat service, and this is called all day.
         level = logging.INFO if type(problem) is NotConfigured else logging.WARNING
-        logger.log(level, "No access token can be issued: %s", problem.reason)
+        logger.log(level, "No access token can be issued: %s", problem.log_reason)
     return Offer(grant, {field: [*names] for field, names in named.items()}, default, problem)
 
 
 def _worth_a_try(
     grant: type[Grant], named: dict[str, dict[str, Any]], default: str | None
 ) -> list[Grant]:
-    """The requests that one would succeed with if any does; not of every account of thousands."""
+    """Requests of which one succeeds if any does, without trying thousands of accounts."""
     if not grant.needed or default is not None or not named[grant.needed]:
         return [grant()]
     first_of = {account: name for name, account in reversed(named[grant.needed].items())}
@@ -84,7 +84,7 @@ def _worth_a_try(
 def _problem_of_all(
     credentials: Credentials, requests: Iterable[Grant]
 ) -> TwilioTokensError | None:
-    """None if one of them would succeed."""
+    """Why all of them fail, or None if one would succeed."""
     problem = None
     for request in requests:
         problem = _problem(credentials, request)
@@ -105,7 +105,7 @@ def _default_name(credentials: Credentials, model: type[Any]) -> str | None:
 
 
 def _problem(credentials: Credentials, grant: Grant) -> TwilioTokensError | None:
-    """Why this user cannot get this grant, whatever the room."""
+    """Why this user cannot get this grant, whichever room it is for."""
     try:
         account, resources = credentials.resolve([grant])
         grant.to_twilio(credentials.user, resources[grant.product])

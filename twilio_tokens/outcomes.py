@@ -1,4 +1,4 @@
-"""How each asked-for token ends, issued or refused: told once, to the log, metrics and signals."""
+"""Reports how each request for a token ends, once: to the log, the metrics and the signals."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .signals import access_token_refused
 
 logger = logging.getLogger(__name__)
 
-#: The code of what nobody foresaw.
+#: The code of an unexpected error.
 UNKNOWN = TwilioTokensError.code
 
 
 class Issued(Protocol):
-    """What is told of an ``IssuedAccessToken``."""
+    """What is reported of an ``IssuedAccessToken``."""
 
     @property
     def jti(self) -> str: ...
@@ -43,9 +43,9 @@ class Issued(Protocol):
 
 
 class Asking:
-    """A token is asked for, from now on: by a call or, as a context manager, by a request.
+    """The start of a request for a token: a function call or, as a context manager, a web request.
 
-    What a call within a request ends with is the end of the request, too: nothing more is told.
+    The outcome of a call within a web request is that request's outcome too, and reported once.
     """
 
     __slots__ = ("_outer", "is_told", "products", "started", "user")
@@ -75,7 +75,7 @@ class Asking:
 
     @property
     def seconds(self) -> float:
-        """Since the request, or the call where there is none."""
+        """Since the start of the web request, or of the call if there is none."""
         return time.perf_counter() - (self._outer or self).started
 
     def issued(self, token: Issued, key: APIKey) -> None:
@@ -93,12 +93,12 @@ class Asking:
             )
 
     def failed(self, error: Exception) -> None:
-        # What others raise, the request may be answered with a code of its own.
+        # Within a web request, other errors may be answered with a code of their own.
         if self._outer is None or isinstance(error, TwilioTokensError):
             self.refused(_code_of(error))
 
     def refused(self, code: str) -> None:
-        """Unless an end was told already."""
+        """Does nothing if an outcome was already reported."""
         if self.is_told:
             return
         self._end()
@@ -118,7 +118,7 @@ class Asking:
             )
 
     def answered(self, code: str | None) -> None:
-        """A request was, with the code of an error or with none."""
+        """The web request was answered, with the code of an error or without one."""
         metrics.answered(self.seconds, code)
         if code is not None:
             self.refused(code)
@@ -136,14 +136,14 @@ class Asking:
 
 _request: ContextVar[Asking | None] = ContextVar("twilio_tokens.request", default=None)
 
-#: What each line has beside its message.
+#: The fields of each line, besides its message.
 NO_FIELDS: dict[str, Any] = dict.fromkeys(
     ("outcome", "code", "products", "identity", "jti", "key_sid", "ttl", "duration_ms")
 )
 
 
 def _code_of(error: Exception) -> str:
-    """The code of a refusal, as the API would answer it."""
+    """The code with which the API would answer the error."""
     if isinstance(error, DatabaseError):
         return NotConfigured.code
     if isinstance(error, DjangoPermissionDenied):
@@ -164,7 +164,7 @@ def _identity_of(user: AbstractBaseUser | None) -> str | None:
 
 
 def _shown(identity: str | None) -> str | None:
-    """Or a keyed hash, by which lines of one identity can be found, but none can be guessed."""
+    """The identity or a keyed hash, which finds the lines of one identity, but reveals none."""
     if identity is None:
         return None
     if _are_identities_logged():
@@ -175,5 +175,5 @@ def _shown(identity: str | None) -> str | None:
 def _are_identities_logged() -> bool:
     try:
         return settings.log_identity
-    except SettingError:  # the system checks tell of it, and it keeps nobody from a token
+    except SettingError:  # the system checks report it, and it must not prevent a token
         return False

@@ -1,4 +1,4 @@
-"""What the HTTP API reads: a body that is there is read whole, or refused."""
+"""Parsers of the HTTP API: a body is either read completely or refused."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request, is_form_media_type
 from rest_framework.utils.json import strict_constant
 
-#: Bytes. A token request is small, and all that it holds is looked at.
+#: Bytes. A token request is small, and all of it is examined.
 LARGEST_BODY = 65_536
 
-#: In a multipart body. Enough for a hundred fields with the longest boundaries that browsers make.
+#: In a multipart body. Enough for a hundred fields with the longest boundaries of browsers.
 MOST_DASHES = 2_000
 
 
 class TokenRequest(Request):
-    """REST framework's request, which also reads bodies whose length nobody stated.
+    """REST framework's request, which also reads bodies without ``Content-Length``.
 
-    REST framework takes a body without ``Content-Length``, as HTTP/2 and chunked requests may
-    send it, for an empty one; and an empty body asks for a token for every room.
+    HTTP/2 and chunked requests may omit the header. REST framework treats such a body as empty,
+    and an empty body requests a token for every room.
     """
 
     @cached_property
@@ -45,12 +45,14 @@ class TokenRequest(Request):
         try:
             body = self._read_body()
         except RawPostDataException:
-            # Where a middleware has read a form, REST framework takes what Django made of it.
+            # If middleware has read a form, REST framework uses what Django parsed.
             if self._is_form_read_by_django():
                 raise
-            raise ParseError(_("The request body was read before it arrived here.")) from None
+            raise ParseError(
+                _("The request body was already read by other code, such as middleware.")
+            ) from None
         except (OSError, SuspiciousOperation):
-            raise ParseError(_("The request body could not be read to its end.")) from None
+            raise ParseError(_("The request body could not be read completely.")) from None
         return BytesIO(body) if body else None
 
     def _read_body(self) -> bytes:
@@ -62,25 +64,25 @@ class TokenRequest(Request):
         if len(body) > longest:
             raise ParseError(_("The request body is too large."))
         if len(body) < stated:
-            raise ParseError(_("The request body could not be read to its end."))
-        # Django reads a multipart body only as far as this says.
+            raise ParseError(_("The request body could not be read completely."))
+        # Django reads a multipart body only up to this length.
         self.META["CONTENT_LENGTH"] = str(len(body))
         return body
 
     def _stated_length(self) -> int:
         text = self.META.get("CONTENT_LENGTH") or "0"
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
-            raise ParseError(_("The Content-Length of the request should be a number."))
+            raise ParseError(_("The Content-Length header should be a number."))
         return int(text)
 
     def _unstated_body(self, most: int) -> bytes:
-        """What a WSGI server holds back from an application that goes by the stated length."""
+        """The body that a WSGI server has, although no length is stated."""
         environ: Mapping[str, Any] = getattr(self, "environ", {})
         is_http_1 = environ.get("SERVER_PROTOCOL", "HTTP/1.1").startswith(("HTTP/0", "HTTP/1"))
         if environ.get("wsgi.input_terminated") or not is_http_1:
             return _read_up_to(most, environ["wsgi.input"])
         if "HTTP_TRANSFER_ENCODING" in self.META and environ:
-            raise ParseError(_("The request should state the length of its body."))
+            raise ParseError(_("The request should have a Content-Length header."))
         return b""
 
     def _is_form_read_by_django(self) -> bool:
@@ -98,7 +100,7 @@ def _longest() -> int:
 
 
 def _read_up_to(most: int, stream: IO[bytes]) -> bytes:
-    """Some servers hand out a body piece by piece."""
+    """Some servers deliver a body piece by piece."""
     body = b""
     while len(body) < most and (piece := stream.read(most - len(body))):
         body += piece
@@ -106,7 +108,7 @@ def _read_up_to(most: int, stream: IO[bytes]) -> bytes:
 
 
 class CarefulParser(BaseParser):
-    """One of REST framework's parsers, which refuses what that would leave out or stumble over."""
+    """A REST framework parser that refuses what the original would drop or fail on."""
 
     parser_class: ClassVar[type[BaseParser]]
 
@@ -145,7 +147,7 @@ class CarefulParser(BaseParser):
         return self.parser_class().parse(BytesIO(body), media_type, context)
 
     def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
-        """Whether nothing of the body was left out."""
+        """Whether no part of the body was dropped."""
         return bool(parsed)
 
 
@@ -159,12 +161,12 @@ def _is_utf_8(charset: str) -> bool:
 class TokenJSONParser(CarefulParser):
     parser_class: ClassVar[type[JSONParser]] = JSONParser
     media_type = JSONParser.media_type
-    renderer_class = JSONRenderer  # of the browsable API's form for raw data
+    renderer_class = JSONRenderer  # for the raw data form of the browsable API
 
     def _parsed(
         self, body: bytes, media_type: str | None, context: Mapping[str, Any]
     ) -> Mapping[Any, Any]:
-        """As REST framework's class does, and in the same words, but for names that come twice."""
+        """Like REST framework's class, with the same messages, but refuses duplicate names."""
         constant = strict_constant if self.parser_class.strict else None
         try:
             parsed: Mapping[Any, Any] = json.loads(
@@ -179,7 +181,7 @@ class TokenJSONParser(CarefulParser):
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two values with one name Python keeps the last, which may grant more."""
+    """Python keeps the last of two values with the same name, which may grant more."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ParseError(_("The request body has two values with the same name."))
@@ -204,7 +206,7 @@ class TokenMultiPartParser(CarefulParser):
         return body
 
     def _is_whole(self, parsed: object, body: bytes, params: Mapping[str, str]) -> bool:
-        """Django drops parts without a name, and takes what is cut off for the last one."""
+        """Django drops parts without a name, and accepts a truncated body."""
         delimiter = b"--" + params["boundary"].encode()
         assert isinstance(parsed, DataAndFiles)
         values = [each for part in (parsed.data, parsed.files) for _, each in part.lists()]
@@ -218,7 +220,7 @@ class TokenMultiPartParser(CarefulParser):
 
 @lru_cache(maxsize=8)
 def parser_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseParser]]:
-    """JSON always, and HTML forms where the site's own views take them."""
+    """JSON always, and HTML forms if the site's own views accept them."""
     forms = (TokenFormParser, TokenMultiPartParser)
     taken = (each for each in forms if any(issubclass(p, each.parser_class) for p in of_the_site))
     return (TokenJSONParser, *taken)

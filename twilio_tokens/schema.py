@@ -1,7 +1,7 @@
-"""What drf-spectacular tells of the HTTP API; loaded only where it is installed.
+"""Describes the HTTP API for drf-spectacular; loaded only if that is installed.
 
-The requests' and answers' serializers say most of it; here is which answers there are, with
-examples. Nothing is asked of the database, and nothing depends on who asks.
+The serializers describe most of it; this module adds the possible responses and examples. It
+makes no database queries, and its output does not depend on the user.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TokenViewExtension(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     def view_replacement(self) -> type[APIView]:
         product = self.target_callback.initkwargs.get("product")
         described = {"list": _offer_operation(product), "create": _issue_operation(product)}
-        # What a site says of the methods of its own subclass stays said.
+        # Descriptions that a site gives to methods of its own subclass take precedence.
         own = {name for name in described if hasattr(getattr(self.target, name), "kwargs")}
 
         class Described(self.target):  # type: ignore[misc,name-defined]
@@ -86,7 +86,7 @@ class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
 
 
 class GrantErrorsExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Of a product that is no object there are messages in their place."""
+    """If the value of a product is not an object, it has a list of messages instead."""
 
     target_class = "twilio_tokens.serializers.answers.GrantErrorsSerializer"
 
@@ -98,7 +98,7 @@ class GrantErrorsExtension(OpenApiSerializerExtension):  # type: ignore[no-untyp
 def _mapped(
     extension: OpenApiSerializerExtension, auto_schema: AutoSchema, direction: Direction
 ) -> dict[str, Any]:
-    """As drf-spectacular's documentation says to start."""
+    """The starting point that drf-spectacular's documentation recommends."""
     mapped: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
         extension.target, direction, bypass_extensions=True
     )
@@ -111,9 +111,13 @@ extend_schema_serializer(many=False)(ProductTokenOfferSerializer)
 
 def _offer_operation(product: str | None) -> Callable[[Any], Any]:
     return extend_schema(
-        summary=_title("What one may ask for", product),
+        summary=_title("List what you can request", product),
         responses={
-            200: _answer(offer_serializer(product), "Nothing is issued.", _offer(product)),
+            200: _answer(
+                offer_serializer(product),
+                "What the user can request. Nothing is issued.",
+                _offer(product),
+            ),
             **_denials(),
             503: _unavailable(),
         },
@@ -123,7 +127,7 @@ def _offer_operation(product: str | None) -> Callable[[Any], Any]:
 def _issue_operation(product: str | None) -> Callable[[Any], Any]:
     asked_for = _asked_for(product)
     return extend_schema(
-        summary=_title("Issue an access token", product),
+        summary=_title("Issue an Access Token", product),
         request={
             "application/json": OpenApiRequest(
                 request_serializer(product), examples=[OpenApiExample("Request", asked_for)]
@@ -134,13 +138,13 @@ def _issue_operation(product: str | None) -> Callable[[Any], Any]:
                 "Retry-After",
                 OpenApiTypes.INT,
                 OpenApiParameter.HEADER,
-                description="Seconds.",
+                description="Seconds to wait before the next request.",
                 response=[429],
             )
         ],
         responses={
             201: _answer(AccessTokenSerializer(), "The token.", _issued(product)),
-            400: _answer(errors_serializer(product), "The request is at fault.", _refused()),
+            400: _answer(errors_serializer(product), "The request is invalid.", _refused()),
             **_denials(),
             429: _answer(
                 AccessTokenThrottledSerializer(),
@@ -161,7 +165,7 @@ def _answer(serializer: Serializer[Any], description: str, example: object) -> O
 
 
 def _denials() -> dict[int, OpenApiResponse]:
-    """Whoever is not signed in is answered with either; the site's authentication says which."""
+    """Users who are not signed in get either, depending on the site's authentication."""
     return {
         each.status_code: _answer(
             AccessTokenDeniedSerializer(),
@@ -169,8 +173,8 @@ def _denials() -> dict[int, OpenApiResponse]:
             {"detail": str(each.default_detail), "code": each.default_code},
         )
         for each, description in (
-            (NotAuthenticated, "Nobody is signed in."),
-            (PermissionDenied, "It is not for this user, or nobody is signed in."),
+            (NotAuthenticated, "The user is not signed in."),
+            (PermissionDenied, "The user is not allowed to do this, or is not signed in."),
         )
     }
 
@@ -178,7 +182,9 @@ def _denials() -> dict[int, OpenApiResponse]:
 def _unavailable() -> OpenApiResponse:
     error = NotConfigured("")
     example = {"detail": error.message, "code": error.code}
-    return _answer(AccessTokenUnavailableSerializer(), "No token for anybody now.", example)
+    return _answer(
+        AccessTokenUnavailableSerializer(), "The site cannot issue tokens at the moment.", example
+    )
 
 
 def _refused() -> dict[str, object]:
@@ -189,7 +195,7 @@ def _refused() -> dict[str, object]:
 
 
 def _grants(product: str | None) -> list[type[Grant]]:
-    """Of a request for several products two do."""
+    """For a request for several products, two are enough."""
     return list(registered().values())[:2] if product is None else [registered()[product]]
 
 

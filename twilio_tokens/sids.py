@@ -1,7 +1,7 @@
-"""Twilio's SIDs: a prefix that names the kind of thing, then 32 hex digits.
+"""Twilio's SIDs: a prefix for the kind of resource, then 32 hex digits.
 
-The console shows SIDs, secrets and auth tokens side by side, so the wrong one is pasted
-easily. ``SIDKind.validate`` and ``secret_problem`` name the mix-up; they never repeat the
+The Twilio Console shows SIDs, secrets and auth tokens side by side, so it is easy to paste the
+wrong one. ``SIDKind.validate`` and ``secret_problem`` name the mix-up. They never repeat the
 text, which may be a secret.
 """
 
@@ -29,6 +29,8 @@ _SID = re.compile(r"[A-Za-z]{2}[0-9a-fA-F]{32}")
 
 @dataclass(frozen=True)
 class SIDKind:
+    """``label`` stands in the middle of a sentence, with its article: “an API key SID”."""
+
     prefix: str
     label: _StrOrPromise
 
@@ -39,7 +41,7 @@ class SIDKind:
             raise ValidationError(problem, code="invalid")
 
     def problem(self, value: object) -> str | None:
-        """What keeps ``value`` from being a SID of this kind, or None."""
+        """Why ``value`` is not a SID of this kind, or None."""
         problem = self._problem(value if isinstance(value, str) else "")
         return None if problem is None else str(problem)
 
@@ -48,20 +50,20 @@ class SIDKind:
         if value.startswith(self.prefix):
             if not _HEX.fullmatch(rest):
                 return _(
-                    "After %(prefix)s only the digits 0–9 and the letters a–f may follow. "
+                    "After %(prefix)s, only the digits 0–9 and the letters a–f are allowed. "
                     "Copy the SID from the Twilio Console again."
                 ) % {"prefix": self.prefix}
             if len(value) != LENGTH:
                 return _(
-                    "This has %(length)d characters; %(label)s SID has 34: %(prefix)s and 32 "
-                    "digits. Copy it from the Twilio Console again, whole."
+                    "This has %(length)d characters, but %(label)s has 34: %(prefix)s and 32 "
+                    "digits. Copy the whole SID from the Twilio Console again."
                 ) % {"length": len(value), "label": self.label, "prefix": self.prefix}
             return None
         for kind in KINDS:
             if value.startswith(kind.prefix) and _HEX.fullmatch(rest):
                 return _(
-                    "This is %(other)s SID (%(other_prefix)s…). Needed here is %(label)s SID, "
-                    "which starts with %(prefix)s."
+                    "This is %(other)s (%(other_prefix)s…). Expected %(label)s, which starts with "
+                    "%(prefix)s."
                 ) % {
                     "other": kind.label,
                     "other_prefix": kind.prefix,
@@ -70,52 +72,52 @@ class SIDKind:
                 }
         if _AUTH_TOKEN.fullmatch(value):
             return _(
-                "This looks like an auth token, which is a secret. Needed here is %(label)s SID, "
-                "which starts with %(prefix)s."
+                "This looks like an auth token, which is a secret. Expected %(label)s, which "
+                "starts with %(prefix)s."
             ) % {"label": self.label, "prefix": self.prefix}
         if _SECRET.fullmatch(value):
             return _(
-                "This looks like a secret, not a SID. Needed here is %(label)s SID: %(prefix)s "
-                "and 32 digits (0–9, a–f)."
+                "This looks like a secret, not a SID. Expected %(label)s: %(prefix)s and 32 digits "
+                "(0–9, a–f)."
             ) % {"label": self.label, "prefix": self.prefix}
-        return _("Needed here is %(label)s SID: %(prefix)s and 32 digits (0–9, a–f).") % {
+        return _("Expected %(label)s: %(prefix)s and 32 digits (0–9, a–f).") % {
             "label": self.label,
             "prefix": self.prefix,
         }
 
 
-ACCOUNT = SIDKind("AC", _("an Account"))
-API_KEY = SIDKind("SK", _("an API key"))
-CHAT_SERVICE = SIDKind("IS", _("a Chat service"))
-TWIML_APP = SIDKind("AP", _("a TwiML App"))
-PUSH_CREDENTIAL = SIDKind("CR", _("a push credential"))
-SYNC_SERVICE = SIDKind("IS", _("a Sync service"))
-WORKSPACE = SIDKind("WS", _("a TaskRouter workspace"))
-WORKER = SIDKind("WK", _("a TaskRouter worker"))
+ACCOUNT = SIDKind("AC", _("an Account SID"))
+API_KEY = SIDKind("SK", _("an API key SID"))
+CHAT_SERVICE = SIDKind("IS", _("a Chat service SID"))
+TWIML_APP = SIDKind("AP", _("a TwiML App SID"))
+PUSH_CREDENTIAL = SIDKind("CR", _("a push credential SID"))
+SYNC_SERVICE = SIDKind("IS", _("a Sync service SID"))
+WORKSPACE = SIDKind("WS", _("a TaskRouter workspace SID"))
+WORKER = SIDKind("WK", _("a TaskRouter worker SID"))
 
-#: One for each prefix, to name what was pasted into the wrong field.
+#: One for each prefix, to name the SID that was pasted into the wrong field.
 KINDS = (
     ACCOUNT,
     API_KEY,
-    SIDKind("IS", _("a Chat or Sync service")),
+    SIDKind("IS", _("a Chat or Sync service SID")),
     TWIML_APP,
     PUSH_CREDENTIAL,
-    SIDKind("RM", _("a room")),
+    SIDKind("RM", _("a room SID")),
     WORKSPACE,
     WORKER,
 )
 
 
 def is_shown(value: str) -> bool:
-    """Whether what was typed into a SID field may be shown again: a SID, or the start of one."""
+    """Whether the text of a SID field may be shown again: it is a SID, or the start of one."""
     return value[:2] in {kind.prefix for kind in KINDS} and bool(_HEX.fullmatch(value[2:]))
 
 
 def secret_problem(value: str) -> _StrOrPromise | None:
-    """What keeps ``value`` from being an API key's secret, or None.
+    """Why ``value`` is not an API key's secret, or None.
 
-    Accepted: 16 to 128 printable ASCII characters without spaces, unless they are what people
-    paste or configure by mistake.
+    A secret has 16 to 128 printable ASCII characters without spaces, and is none of the things
+    that people paste or configure by mistake.
     """
     if len(value) <= _LONGEST_MISTAKE:
         for pattern, problem in _MISTAKES:
@@ -127,13 +129,13 @@ def secret_problem(value: str) -> _StrOrPromise | None:
             )
     if not _SECRET.fullmatch(value):
         return _(
-            "A secret has 16 to 128 letters, digits and signs, without spaces. Paste it again, "
-            "whole; if it was lost, make a new API key in the Twilio Console."
+            "A secret has 16 to 128 letters, digits and symbols, without spaces. Paste the whole "
+            "secret again. If you no longer have it, create a new API key in the Twilio Console."
         )
     return None
 
 
-#: Looking for repetitions in a longer text would take long.
+#: In a longer text, looking for repetitions would take too long.
 _LONGEST_MISTAKE = 1_024
 
 _QUOTE = "[\"'`\u00b4\u2018-\u201f\u2039\u203a\u00ab\u00bb\uff02\uff07]"
@@ -143,41 +145,44 @@ _MISTAKES = tuple(
     for pattern, problem in (
         (
             _SID.pattern,
-            _("This is a SID. The secret is shown once, beside it, when the API key is made."),
+            _(
+                "This is a SID. The secret is shown once, next to the SID, when you create the API "
+                "key."
+            ),
         ),
         (
             _AUTH_TOKEN.pattern,
             _(
-                "This looks like the Account's auth token. The API key's own secret is needed; it "
-                "is shown once, when the key is made."
+                "This looks like the account's auth token. Expected the API key's own secret, "
+                "which is shown once, when you create the key."
             ),
         ),
         (
             rf"[b\\]?{_QUOTE}.*{_QUOTE}[;,]?|{_QUOTE}[A-Za-z0-9]{{16,}}|[A-Za-z0-9]{{16,}}{_QUOTE}",
-            _("Leave out the quotation marks around the secret."),
+            _("Remove the quotation marks around the secret."),
         ),
         (
             rf"{_SID.pattern}[:/,;=].+",
             _("This starts with a SID. Paste only the secret that follows it."),
         ),
         (
-            # Ours, Fernet's, SOPS's and Ansible's.
+            # As this app, Fernet, SOPS and Ansible write it.
             r"tt\d+:.*|gAAAAA[\w-]{94,}=*|ENC\[.*|\$ANSIBLE_VAULT;.*",
             _(
-                "This is an encrypted secret. Paste the secret itself, as the Twilio Console "
-                "showed it."
+                "This is an encrypted secret. Paste the secret itself, as shown in the Twilio "
+                "Console."
             ),
         ),
         (
             r"(?i:bearer|basic)\s+.*|eyJ[\w-]*\.[\w-]+\.[\w-]*",
-            _("This is a token, not the secret of an API key."),
+            _("This is a token, not an API key's secret."),
         ),
         (
             r"\$\{.*\}|\$\(.*\)|\$[A-Za-z_]\w*|%\w+%|%\(\w+\)s|\{\{.*\}\}|\{%.*%\}|[!#]\{.*\}"
             r"|[a-z][a-z0-9+.-]*://.*|arn:.*|@Microsoft\.KeyVault\(.*|/(run|var|etc|mnt|secrets)/.*"
             r"|(?i:(vault|env|ssm|sops|file|kms|keyring)[:/].*|(secrets|projects)/.*)"
             r"|(?i:.*(os\.environ|process\.env|import\.meta|getenv|env)[\W].*)",
-            _("This names the place where the secret is kept. Paste the secret itself."),
+            _("This is a reference to the secret. Paste the secret itself."),
         ),
         (
             r"(export\s+)?[A-Z][A-Z0-9_]{3,}\s*[=:]\s*[^\s=].*"
@@ -188,8 +193,8 @@ _MISTAKES = tuple(
             r"<.*>|\[.*\]|\{.*\}|\(.*\)",
             _("This is a placeholder in brackets. Paste the secret from the Twilio Console."),
         ),
-        (r".*[;,]", _("Leave out the “;” or “,” at the end.")),
-        (r".*\\[nrt]?", _("Leave out the backslash at the end, and what follows it.")),
+        (r".*[;,]", _("Remove the “;” or “,” at the end.")),
+        (r".*\\[nrt]?", _("Remove the backslash at the end, and anything after it.")),
         (
             r"(.)\1+",
             _("This is one character repeated. Paste the secret from the Twilio Console."),
@@ -198,8 +203,8 @@ _MISTAKES = tuple(
     )
 )
 
-#: Samples have nothing but these in the place of a secret. Of two words that start alike the
-#: longer is tried first: the alphabet backwards.
+#: Samples have only these words in place of a secret. They are in reverse alphabetical order, so
+#: that of two words with the same start the longer one is tried first.
 _PLACEHOLDER_WORD = re.compile(
     r"[^a-z\d]|\d|zz+|yy+|xx+|"
     r"yours|your|you|with|voice|video|very|value|use|unset|undefined|twilio|top|token|"
@@ -214,19 +219,19 @@ _PLACEHOLDER_WORD = re.compile(
 
 _JWT = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+")
 _WORD_OF_32 = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{32}(?![A-Za-z0-9])")
-#: Words that people write together, such as ProductionKeyForTheMainVideoSite. There is only
-#: one way to match a text: to try them all would take half a second for a word that fails.
+#: Words written together, such as ProductionKeyForTheMainVideoSite. The pattern matches a text in
+#: only one way: trying several would take half a second for a word that does not match.
 _CAMEL_CASE = re.compile(r"\d*(?:[A-Z]*[a-z]{2,}(?![a-z]))*(?:[A-Z]{2,})?\d*")
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a name has in it what looks like an API key's secret, an auth token or a JWT."""
+    """Whether a name contains what looks like an API key's secret, an auth token or a JWT."""
     return bool(_JWT.search(text)) or any(map(_looks_secret, _WORD_OF_32.findall(text)))
 
 
 def _looks_secret(word: str) -> bool:
     if _AUTH_TOKEN.fullmatch(word):
-        # Platforms name services after their tenants, and those by random UUIDs.
+        # Platforms name services after their tenants, which often have random UUIDs.
         return UUID(word).version != 4
     is_mixed = word != word.lower() and word != word.upper()
     return is_mixed and not _CAMEL_CASE.fullmatch(word)

@@ -1,9 +1,9 @@
-"""Sent after a token was issued, or refused. Neither the token nor what was asked for is sent.
+"""Signals sent after a token was issued or refused. They contain no token and no request data.
 
-``access_token_issued`` has ``record=`` the ``IssuedToken``, which is unsaved where
-``TWILIO_TOKENS_AUDIT`` is off. ``access_token_refused`` has ``user=`` who asked, None unless
-signed in, ``products=`` a tuple of the products' keys, empty where they are not known, and
-``code=`` that of the error.
+``access_token_issued`` has ``record``, the ``IssuedToken``, which is unsaved if
+``TWILIO_TOKENS_AUDIT`` is off. ``access_token_refused`` has ``user``, None unless signed in;
+``products``, a tuple of the products' names, empty if they are not known; and ``code``, the code
+of the error.
 """
 
 from django.dispatch import Signal

@@ -1,7 +1,7 @@
-"""Signing a token: the claims that Twilio documents, and the secret of an API key.
+"""Signs a token with the claims that Twilio documents and an API key's secret.
 
-They are those of the ``AccessToken`` of Twilio's library, which a test compares, made in a quarter
-of its time: https://www.twilio.com/docs/iam/access-tokens
+The claims equal those of ``AccessToken`` in Twilio's library, as a test proves, but take a quarter
+of the time to make: https://www.twilio.com/docs/iam/access-tokens
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def sign(
     issued_at: int,
     expires_at: int,
 ) -> str | None:
-    """The token, or None where it cannot be made; the reason is in the log.
+    """The token, or None if it cannot be made; the reason is in the log.
 
-    Raises ``SecretUnavailable``. The frames hold the secret, and an error report would show their
-    variables: so no exception leaves with their traceback.
+    Raises ``SecretUnavailable``. No exception leaves with a traceback of the frames that hold the
+    secret, because an error report would show their variables.
     """
     secret = unseal(key.secret, row=key.id, sid=key.sid)
     try:
@@ -45,25 +45,25 @@ def sign(
             "iss": key.sid,
             "sub": account_sid,
             "exp": expires_at,
-            # Twilio's error pages ask for it. An nbf, which the library has in its place, would
-            # make the token invalid at first wherever the server's clock is fast
+            # Twilio's error pages ask for it. The library writes nbf instead, which makes a token
+            # invalid at first if the server's clock is fast
             # (https://www.twilio.com/docs/api/errors/20105).
             "iat": issued_at,
         }
         return _jwt(claims, secret)
-    except Exception as error:  # noqa: BLE001 - whatever it is, its traceback holds the secret
+    except Exception as error:  # noqa: BLE001 - the traceback of any error holds the secret
         logger.error("Signing with API key %s raised %s.", key.sid, type(error).__name__)
         return None
 
 
 def _jwt(claims: dict[str, Any], secret: str) -> str:
-    # HS256 (RFC 7515) by the standard library. PyJWT would first parse the secret as PEM,
-    # SSH, DER, X.509 and JSON, lest it be a public key; that costs more than the signature.
+    # HS256 (RFC 7515) with the standard library. PyJWT would first try to parse the secret as PEM,
+    # SSH, DER, X.509 and JSON, in case it is a public key, which costs more than the signature.
     signed = f"{_HEADER}.{_base64url_json(claims)}"
     return f"{signed}.{_base64url(hmac.digest(secret.encode(), signed.encode(), 'sha256'))}"
 
 
-# As Twilio's Node library writes it: characters outside ASCII as such, not as escapes.
+# Like Twilio's Node library, this writes non-ASCII characters unescaped.
 _compact_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""How often one user may ask for tokens, counted so that parallel requests cannot slip through."""
+"""Limits how often a user can request tokens, even in parallel requests."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.core.cache import BaseCache, caches
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.files import locks
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
@@ -20,33 +21,33 @@ from rest_framework.views import APIView
 from .conf import settings
 from .exceptions import ThrottleUnavailable, TwilioTokensError
 
-#: Longer than a request takes from reading the count to writing it.
+#: Longer than a request needs between reading the count and writing it.
 RACE_SECONDS = 10
 
-FORGETFUL = "The cache does not keep what is counted in it."
+FORGETFUL = _("The cache does not keep the request counts.")
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 def issues_nothing(handler: _Handler) -> _Handler:
-    """Decorates a method of a viewset that may be called any number of times."""
+    """Decorates a viewset method that can be called any number of times."""
     handler.issues_nothing = True  # type: ignore[attr-defined]
     return handler
 
 
 def asks_for_a_token(request: HttpRequest | Request, view: APIView) -> bool:
-    """Every request does, unless its handler is decorated with ``issues_nothing``: a subclass that
-    issues on GET must not escape."""
+    """True unless the handler is decorated with ``issues_nothing``: a subclass that issues tokens
+    on GET must not escape the limit."""
     handler = getattr(view, getattr(view, "action", None) or str(request.method).lower(), None)
     issues_nothing = request.method == "OPTIONS" or getattr(handler, "issues_nothing", False)
     return not issues_nothing
 
 
 class TokenRateThrottle(SimpleRateThrottle):
-    """One bucket per user for all products.
+    """One limit per user across all products.
 
-    Every request counts that asks for a token. Requests are counted in windows, each as long as the
-    rate's period; the first one begins with the user's first request.
+    Every request that may issue a token counts. Requests are counted in windows, each as long as
+    the rate's period; the first one starts with the user's first request.
     """
 
     num_requests: int
@@ -68,7 +69,7 @@ class TokenRateThrottle(SimpleRateThrottle):
         return self._key(request.user) if asks_for_a_token(request, view) else None
 
     def _key(self, user: object) -> str:
-        # A primary key may hold what memcached refuses in a key.
+        # A primary key may contain characters that memcached refuses in keys.
         text = str(getattr(user, "pk", None))
         ident = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return self.cache_format % {"scope": self.scope, "ident": ident}
@@ -78,7 +79,7 @@ class TokenRateThrottle(SimpleRateThrottle):
         return key is None or self._is_within_rate(key)
 
     def allow_user(self, user: object) -> bool:
-        """Count a request of this user's that does not come by way of REST framework."""
+        """Count a request of this user that does not come through REST framework."""
         return self._is_within_rate(self._key(user))
 
     def _is_within_rate(self, key: str) -> bool:
@@ -90,14 +91,17 @@ class TokenRateThrottle(SimpleRateThrottle):
         except TwilioTokensError:
             raise
         except Exception as error:  # whatever the client of the site's cache raises
-            raise ThrottleUnavailable(f"The cache raised {type(error).__name__}.") from error
+            raise ThrottleUnavailable(
+                _("The cache raised {error}."),
+                error=type(error).__name__,
+            ) from error
 
     def wait(self) -> float:
         return self.rest_of_window
 
     @property
     def _is_locked(self) -> bool:
-        """The cache in files has no operation that only one of two processes succeeds with."""
+        """The file-based cache has no atomic operation."""
         return isinstance(self.cache, FileBasedCache)
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -106,10 +110,10 @@ class TokenRateThrottle(SimpleRateThrottle):
         return nullcontext()
 
     def _take_place(self, key: str) -> bool:
-        """Whether one of the window's places was free."""
+        """Whether the window had a free place."""
         start = self._start(key)
         elapsed = self.timer() - start / 1_000
-        # The first window, unless a clock was set: then another, and never a longer wait.
+        # The first window, unless the clock was changed. The wait never exceeds one window.
         window = int(elapsed / self.duration)
         self.rest_of_window = min(self.duration, (window + 1) * self.duration - elapsed)
         counter = f"{key}:{start}:{window}"
@@ -119,7 +123,7 @@ class TokenRateThrottle(SimpleRateThrottle):
 
     @property
     def _counts_by_reading(self) -> bool:
-        """Django's own way to count, which some backends inherit, reads and then writes."""
+        """Django's default incr(), which some backends inherit, reads and then writes."""
         return type(self.cache).incr is BaseCache.incr
 
     def _start(self, key: str) -> int:
@@ -127,16 +131,16 @@ class TokenRateThrottle(SimpleRateThrottle):
         now = int(self.timer() * 1_000)
         start = self.cache.get(key)
         if start is None and not self.cache.add(key, now, self.duration):
-            # Another request was faster. A replica of the cache, which answers what is read, may
-            # not know of it yet; the server that counts does.
-            with suppress(ValueError):  # it has just ended
+            # Another request was faster. A replica that serves reads may not know of it yet, but
+            # the server that counts does.
+            with suppress(ValueError):  # the window has just ended
                 start = self.cache.get(key) if self._counts_by_reading else self.cache.incr(key, 0)
         return now if start is None else int(start)
 
     def _count(self, counter: str) -> int:
         try:
             return self.cache.incr(counter)
-        except ValueError:  # it is not there yet
+        except ValueError:  # the counter does not exist yet
             self.cache.add(counter, 0, 2 * self.duration)
         try:
             return self.cache.incr(counter)
@@ -144,7 +148,7 @@ class TokenRateThrottle(SimpleRateThrottle):
             raise ThrottleUnavailable(FORGETFUL) from None
 
     def _claim(self, counter: str) -> bool:
-        """Where two requests may read the same count, only one of them gets each place."""
+        """If two requests read the same count, only one of them gets the place."""
         for place in range(self.cache.get(counter, 0), self.num_requests):
             if self._is_locked or self.cache.add(f"{counter}:{place}", True, RACE_SECONDS):
                 self.cache.set(counter, place + 1, 2 * self.duration)

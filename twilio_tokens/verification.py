@@ -14,6 +14,7 @@ from django.db import router
 from django.db.models import Model
 from django.template.defaultfilters import yesno
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from . import metrics
 from .crypto import unseal
@@ -252,6 +253,10 @@ def _requests_of(account: Account, *, seconds: float) -> Requests:
     keys = APIKey.objects.using(router.db_for_write(APIKey)).select_related("account")
     key = keys.newest_active(account.pk)
     if key is None:
-        message = _("Account %(account)s has no active API key.")
-        raise NotConfigured(message % {"account": account.sid})
+        raise NotConfigured(
+            gettext_lazy(
+                "Account {account} has no active API key. Add or activate one in the admin."
+            ),
+            account=account.sid,
+        )
     return _requests_with(key, seconds=seconds)

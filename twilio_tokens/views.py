@@ -1,4 +1,4 @@
-"""The HTTP API: parse, call ``issue_access_token``, answer."""
+"""The HTTP API: parses a request, calls ``issue_access_token``, and answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import exceptions as drf
 from rest_framework import status
 from rest_framework.metadata import SimpleMetadata
@@ -56,8 +57,7 @@ class TokenMetadata(SimpleMetadata):
 
 
 class NamedSchema(DefaultSchema):
-    """The site's own way to describe a view; REST framework's goes by the names of classes, which
-    all products share."""
+    """Names operations after products: REST framework would use the class, which they share."""
 
     def __get__(self, instance: TokenViewSet | None, owner: type[TokenViewSet]) -> ViewInspector:
         schema = super().__get__(instance, owner)
@@ -72,24 +72,24 @@ class NamedSchema(DefaultSchema):
 class TokenViewSet(ViewSet):
     """Issues Twilio Access Tokens to the signed-in user.
 
-    Customise it by subclassing; ``urls.token_urls(YourViewSet)`` gives its URLs.
+    Customize it by subclassing; ``urls.token_urls(YourViewSet)`` returns its URLs.
     """
 
     permission_classes = [IsAuthenticated]
     throttle_classes = [TokenRateThrottle]
 
-    # What is read and written does not depend on the defaults of the site's own API.
+    # What the API reads and writes does not depend on the site's REST framework defaults.
     content_negotiation_class = DefaultContentNegotiation
     metadata_class = TokenMetadata
     schema = NamedSchema()
     versioning_class = None
 
-    #: The product of the page; None for the page of all products.
+    #: The product of this URL; None for the URL of all products.
     product: str | None = None
 
     @issues_nothing
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """What the user may ask for. Issues nothing."""
+        """What the user can request. Issues nothing."""
         offers = self.offers()
         longest = settings.max_ttl
         told = {
@@ -109,7 +109,7 @@ class TokenViewSet(ViewSet):
         """Issue a token."""
         serializer = reader(self.product)
         if any(serializer.is_known(name, in_html=True) for name in request.query_params):
-            raise drf.ParseError(_("Fields belong in the request body, not in its address."))
+            raise drf.ParseError(_("Send fields in the request body, not in the URL."))
         try:
             grants, ttl = serializer.read(request.data)
             issued = issue_access_token(
@@ -125,11 +125,11 @@ class TokenViewSet(ViewSet):
         return Response(token_answer(issued), status=status.HTTP_201_CREATED)
 
     def issued_by(self, request: Request) -> AbstractBaseUser | None:
-        """Who asks in the user's name, for the record. Override it where users are impersonated."""
+        """Who acts as the user, for the audit record. Override it if users can be impersonated."""
         return None
 
     def _refusal(self, detail: object) -> drf.ValidationError:
-        """The errors, with the form that shows them beside what was filled in."""
+        """The errors, with the form that shows them next to what was filled in."""
         shown = request_serializer(
             self.product,
             data=self.request.data,
@@ -139,7 +139,7 @@ class TokenViewSet(ViewSet):
         shown.is_valid()
         return drf.ValidationError(shown.errors)
 
-    # What the browsable API, OPTIONS and makers of schemas ask of a view.
+    # Called by the browsable API, OPTIONS and schema generators.
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Serializer[Any]:
         if self.action == "list":
@@ -148,15 +148,15 @@ class TokenViewSet(ViewSet):
 
     def get_view_name(self) -> str:
         if self.product is None:
-            return _("Access tokens")
-        return _("%(product)s access token") % {"product": registered()[self.product].label}
+            return _("Access Tokens")
+        return _("%(product)s Access Token") % {"product": registered()[self.product].label}
 
     def get_view_description(self, html: bool = False) -> str:
         if self.product is not None:
-            return _("Issues a Twilio Access Token for one product, with your own identity.")
+            return _("Issues a Twilio Access Token for one product, with your identity.")
         text = _(
-            "Issues one Twilio Access Token for one product or several, with your own identity. "
-            "GET tells what you may ask for, and issues nothing."
+            "Issues a Twilio Access Token for one or several products, with your identity. GET "
+            "lists what you can request, and issues nothing."
         )
         if not html:
             return text
@@ -168,7 +168,7 @@ class TokenViewSet(ViewSet):
                 for product, grant in registered().items()
             ),
         )
-        return format_html("<p>{}</p><p>{} {}</p>", text, _("One product each:"), links)
+        return format_html("<p>{}</p><p>{} {}</p>", text, _("For a single product:"), links)
 
     def offers(self) -> dict[str, Offer]:
         return self._offers
@@ -184,24 +184,23 @@ class TokenViewSet(ViewSet):
 
     @property
     def _user(self) -> AbstractBaseUser:
-        return cast("AbstractBaseUser", self.request.user)  # IsAuthenticated has looked
+        return cast("AbstractBaseUser", self.request.user)  # checked by IsAuthenticated
 
     def _identity(self) -> str | None:
         try:
             return identity_for(self._user)
-        except TwilioTokensError:  # each product's problem says it
+        except TwilioTokensError:  # each product's problem reports it
             return None
 
-    # Every request and every answer passes here.
+    # Every request and every response passes through these methods.
 
     @classmethod
     def as_view(cls, actions: Any = None, **initkwargs: Any) -> Any:  # noqa: ANN401 - theirs
-        """No error report shows the token, not even of an answer that fails to be rendered.
-        And no transaction of the request takes back the record of a token that was issued."""
+        """Keeps tokens out of error reports, and their records out of transactions of requests."""
         return hide_tokens(super().as_view(actions, **initkwargs))
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Tells how it ended, once; what ends in ``issue_access_token`` is told there."""
+        """Reports the outcome once; ``issue_access_token`` reports its own outcomes."""
         if not asks_for_a_token(request, self):
             return super().dispatch(request, *args, **kwargs)
         with self._asking as asking:
@@ -228,16 +227,18 @@ class TokenViewSet(ViewSet):
         )
 
     def get_format_suffix(self, **kwargs: Any) -> None:
-        """A keyword of the site's URL is none."""
+        """A keyword of the site's URL pattern is not a format."""
 
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
         except (drf.APIException, Http404, DjangoPermissionDenied, DatabaseError):
             raise
-        except Exception as error:  # whatever the site's classes, or what they ask, raise
+        except Exception as error:  # whatever the site's classes or their backends raise
             self._answer_without_a_page()
-            raise NotConfigured(f"Authentication raised {type(error).__name__}.") from error
+            raise NotConfigured(
+                gettext_lazy("Authentication raised {error}."), error=type(error).__name__
+            ) from error
         self._asking.user = request.user
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -246,7 +247,7 @@ class TokenViewSet(ViewSet):
         return super().handle_exception(api_exception(exc))
 
     def _answer_without_a_page(self) -> None:
-        """A page would ask again who asks, and what else may have failed."""
+        """A page would authenticate again, and use whatever else may have failed."""
         self.request.accepted_renderer = renderer = TokenJSONRenderer()
         self.request.accepted_media_type = renderer.media_type
 
@@ -254,12 +255,12 @@ class TokenViewSet(ViewSet):
         return error_answer
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
-        request, response, *_rest = args  # keywords of the site's URL may have these names, too
+        request, response, *_rest = args  # the site's URL may have keywords of the same names
         return super().finalize_response(request, response)
 
     @property
     def default_response_headers(self) -> dict[str, str]:
-        # Where Django before 5.2.15 caches a whole site, it stores what says no-store, too.
+        # Django before 5.2.15 stores even no-store responses if it caches the whole site.
         vary = "Accept, Authorization, Cookie"
         return {**super().default_response_headers, "Vary": vary, "Cache-Control": "no-store"}
 
@@ -271,7 +272,7 @@ class TokenJSONRenderer(JSONRenderer):
 
 
 class _Unreported(str):
-    """Reports of what a page is made of do not show it."""
+    """Error reports that show a page's variables do not show this text."""
 
     __slots__ = ()
     __repr__ = object.__repr__
@@ -287,13 +288,13 @@ class TokenBrowsableAPIRenderer(BrowsableAPIRenderer):
 
 
 def show_menus(serializer: BaseSerializer[Any]) -> None:
-    """Only where somebody who is signed in is shown a form: others must learn no names."""
+    """Only if a form is shown to someone who is signed in: others must not learn names."""
     if isinstance(serializer, TokenRequestSerializer):
         serializer.offer_menus(serializer.context["offers"]())
 
 
-@lru_cache(maxsize=8)  # asked for several times a request
+@lru_cache(maxsize=8)  # needed several times per request
 def renderer_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseRenderer]]:
-    """JSON always, and the browsable API where the site's own views have it."""
+    """JSON always, and the browsable API if the site's own views have it."""
     is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
     return (TokenJSONRenderer, TokenBrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)

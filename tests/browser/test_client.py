@@ -291,7 +291,7 @@ def test_callers_at_the_same_time_share_one_request_and_later_ones_get_a_new_tok
         (VIDEO, {"rooom": "A"}, "unknown_field", "rooom: "),
         ("/twilio/tokens/", {"video": {"room": ""}}, "blank", "video: room: "),
         (VIDEO, {"a": 1, "b": 2}, "unknown_field", "a: Unknown field. b: Unknown field."),
-        ("/twilio/tokens/", {}, "required", "Ask for at least one product"),
+        ("/twilio/tokens/", {}, "required", "Request at least one product"),
     ],
 )
 def test_wrong_fields_are_told_by_name(

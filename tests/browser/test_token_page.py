@@ -123,7 +123,7 @@ def test_a_wrong_field_is_told(page: Page) -> None:
     page.locator("[name=video]").uncheck()
     page.get_by_role("button", name="Get a token").click()
     expect(page.locator("#problem")).to_contain_text("No token (required).")
-    expect(page.locator("#problem")).to_contain_text("Ask for at least one product")
+    expect(page.locator("#problem")).to_contain_text("Request at least one product")
     page.locator("[name=video]").check()
     get(page)
     expect(page.locator("#problem")).to_be_hidden()

@@ -86,7 +86,7 @@ def test_secrets_of_which_some_are_encrypted_again_all_open_and_the_rest_follows
     kill_half_way("twilio_reencrypt", site, postgresql, third)
     assert opened(postgresql) == secrets
     done = site.run("twilio_reencrypt")
-    assert done == "3 encrypted again, 2 already new, 0 changed meanwhile, 0 unreadable.\n"
+    assert done == "3 re-encrypted, 2 up to date, 0 changed in the meantime, 0 unreadable.\n"
 
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [new]
     assert opened(postgresql) == secrets

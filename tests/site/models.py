@@ -12,7 +12,7 @@ class Stage(RestrictedResource):
 
     variables = (SIDVariable(("STAGE_SID",)),)
 
-    sid = SIDField("Stage SID", kind=sids.SIDKind("VL", "a stage"))
+    sid = SIDField("Stage SID", kind=sids.SIDKind("VL", "a stage SID"))
 
     class Meta(RestrictedResource.Meta):
         verbose_name = "stage"

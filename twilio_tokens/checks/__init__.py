@@ -1,4 +1,4 @@
-"""System checks: what would otherwise show itself as a 503, or not at all."""
+"""System checks for mistakes that would otherwise show up as a 503, or not at all."""
 
 from . import (
     caches,

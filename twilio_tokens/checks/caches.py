@@ -1,4 +1,4 @@
-"""The caches that requests are counted in."""
+"""Checks of the caches that count requests."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .views import endpoints, is_limited, limits
 def check_cache_counts(**kwargs: Any) -> list[CheckMessage]:
     return [
         checks.Warning(
-            f"The cache “{alias}” keeps nothing, so token requests cannot be counted: every one "
-            "is answered with 503 (throttle_unavailable).",
+            f"The cache “{alias}” stores nothing, so token requests cannot be counted and every "
+            "one is answered with 503 (throttle_unavailable).",
             hint="Use another cache, or set TWILIO_TOKENS_THROTTLE_RATE = None.",
             id="twilio_tokens.W030",
         )
@@ -31,7 +31,7 @@ def check_cache_counts(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-#: The option that bounds how long a cache may keep a request waiting.
+#: The option that limits how long a cache may keep a request waiting.
 CACHE_TIMEOUTS = {".RedisCache": "socket_timeout", ".PyMemcacheCache": "timeout"}
 
 
@@ -39,7 +39,7 @@ CACHE_TIMEOUTS = {".RedisCache": "socket_timeout", ".PyMemcacheCache": "timeout"
 def check_cache_timeout(**kwargs: Any) -> list[CheckMessage]:
     return [
         checks.Warning(
-            f"The cache “{alias}” has no timeout: if its server stops answering, token requests "
+            f"The cache “{alias}” has no timeout: if its server stops responding, token requests "
             "hang.",
             hint=f'Set CACHES["{alias}"]["OPTIONS"] = {{"{option}": 1}}.',
             id="twilio_tokens.W031",
@@ -52,12 +52,12 @@ def check_cache_timeout(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.caches, deploy=True)
 def check_cache_is_shared(**kwargs: Any) -> list[CheckMessage]:
-    """The cache in files is shared by the processes of one machine, and counts under a lock."""
+    """The file-based cache is shared by the processes of one machine, and counts under a lock."""
     return [
         checks.Warning(
-            f"The cache “{alias}” is in the memory of each process: every process counts token "
-            "requests on its own, so that a user may send more than TWILIO_TOKENS_THROTTLE_RATE "
-            "allows, and a restart forgets them all.",
+            f"The cache “{alias}” is in the memory of each process. Every process counts token "
+            "requests separately, so users can send more than TWILIO_TOKENS_THROTTLE_RATE allows, "
+            "and a restart resets all counts.",
             hint="Use Redis, Memcached or the database cache.",
             id="twilio_tokens.W032",
         )
@@ -67,7 +67,7 @@ def check_cache_is_shared(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _caches() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those that the site's token views count in."""
+    """The caches that the site's token views count in."""
     if not is_limited():
         return
     aliases = {

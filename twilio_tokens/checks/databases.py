@@ -1,4 +1,4 @@
-"""Databases, and the routers between them."""
+"""Checks of the databases and database routers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from twilio_tokens.saving import SavesChanges
 
 @register(Tags.compatibility)
 def check_routers(**kwargs: Any) -> list[CheckMessage]:
-    """Django joins, and protects, rows of one database only. Nothing is asked of a database."""
+    """Django joins and protects rows only within one database. This check does not query any."""
     return [
         checks.Error(
-            f"A database router keeps {model.__name__} and its “{field.name}” "
-            f"({field.related_model.__name__}) apart, and Django has no relations between "
-            "databases.",
-            hint="Let the router send twilio_tokens, django.contrib.auth and the user model to "
+            f"A database router puts {model.__name__} and its “{field.name}” "
+            f"({field.related_model.__name__}) in different databases, or forbids their relation. "
+            "Django does not support relations across databases.",
+            hint="Make the router send twilio_tokens, django.contrib.auth and the user model to "
             "the same database, and allow relations between them.",
             obj=model,
             id="twilio_tokens.E010",
@@ -57,13 +57,13 @@ def _are_together(model: type[Model], other: type[Model]) -> bool:
 def check_character_sets(
     databases: Collection[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Of MariaDB and MySQL, of which old databases know no emoji."""
+    """Old databases of MariaDB and MySQL cannot store emoji."""
     return [
         checks.Warning(
             f"The database “{alias}” stores or sends text in a character set other than utf8mb4.",
-            hint="Users whose identity has an emoji or another character outside of the set get "
-            "no Access Token (audit_unavailable). Convert the tables to utf8mb4, and leave "
-            "“charset” out of the database's OPTIONS.",
+            hint="Users whose identity contains an emoji, or another character outside that set, "
+            "get no Access Token (audit_unavailable). Convert the tables to utf8mb4, and remove "
+            "“charset” from the database's OPTIONS.",
             id="twilio_tokens.W006",
         )
         for alias in {router.db_for_write(IssuedToken)}.intersection(databases or ())
@@ -92,8 +92,8 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            "SQLite fails a transaction that reads before it writes when another one has written "
-            "in between: “database is locked”.",
+            "In SQLite, a transaction that reads before it writes fails with “database is locked” "
+            "if another transaction writes in between.",
             hint='Set "transaction_mode": "IMMEDIATE" in the OPTIONS of the database. See '
             "“Databases” in the README.",
             id="twilio_tokens.W007",

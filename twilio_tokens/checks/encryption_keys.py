@@ -1,7 +1,7 @@
-"""Encryption keys that are no secret of their own.
+"""Checks for encryption keys that are guessable or derived from another secret.
 
-No key is read here. The ids of its keys are asked of the key ring, and what ``SECRET_KEY`` may
-have been made into is compared by its id. So no message and no traceback has a key to show.
+No key is read here. The key ring gives the IDs of its keys, and keys derived from ``SECRET_KEY``
+are compared by ID. So no message or traceback can contain a key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 from twilio_tokens.crypto import KEY_BYTES, KeyRing, key_id, load_key_ring
 from twilio_tokens.exceptions import EncryptionKeyError
 
-#: Ids of keys that stand in the specification of Fernet and in much copied samples.
+#: IDs of keys published in the specification of Fernet and in widely copied samples.
 PUBLISHED = {"4ff0e8a3a0e6", "8ccf55f8a3bc", "db54024a930d", "e89660320be8", "d9c1b86d795c"}
 
 ALGORITHMS = (
@@ -31,28 +31,28 @@ ALGORITHMS = (
     *("sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"),
 )
 PADDING = (b"\0", b" ", b"0", b"=", b"x", b"-", b"_")
-#: What is used for a salt; also the names of the site's apps.
+#: Common salts. The names of the site's apps are tried as well.
 SALTS = (
     *("", "salt", "salt_", "django", "twilio", "twilio_tokens", "twilio-tokens"),
     *("key", "secret", "encryption", "encryption_key", "encryption-key", "fernet"),
     *("django.core.signing", "TWILIO_TOKENS_ENCRYPTION_KEYS"),
 )
-#: Of PBKDF2, in salts and iterations: each costs up to a tenth of a second.
+#: Salts and iterations for PBKDF2: each combination takes up to a tenth of a second.
 SLOW_SALTS = (b"", b"salt", b"twilio_tokens")
 ITERATIONS = (1_000, 10_000, 100_000)
 
 
 @register(Tags.security, deploy=True)
 def check_keys_of_their_own(**kwargs: Any) -> list[CheckMessage]:
-    """``SECRET_KEY`` is known to more people and processes, and is changed after a leak."""
+    """``SECRET_KEY`` is known to more people and processes, and changes after a leak."""
     ring = _ring()
     derived = _derived_ids(set(ring.ids)) if ring else set()
     return [
         checks.Warning(
             f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS is SECRET_KEY or one of "
-            "SECRET_KEY_FALLBACKS, or made from it: whoever learns that reads every API key's "
-            "secret, and when you change it no secret opens.",
-            hint="Make a key with “manage.py twilio_generate_key”, list it first, and run "
+            "SECRET_KEY_FALLBACKS, or derived from one of them. Anyone who learns it can read "
+            "every API key's secret, and if you change it, no secret can be decrypted.",
+            hint="Generate a key with “manage.py twilio_generate_key”, list it first, and run "
             "“manage.py twilio_reencrypt” before you remove this one.",
             id="twilio_tokens.W022",
         )
@@ -66,11 +66,11 @@ def check_keys_are_random(**kwargs: Any) -> list[CheckMessage]:
     ring = _ring()
     return [
         checks.Warning(
-            f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS can be guessed: it is a text, a "
-            "pattern, or published.",
-            hint="Make a key with “manage.py twilio_generate_key”, list it first, and run "
-            "“manage.py twilio_reencrypt” before you remove this one. Whoever may have read the "
-            "database may know the API keys' secrets: replace them as well.",
+            f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS can be guessed: it is text or a "
+            "pattern, or it has been published.",
+            hint="Generate a key with “manage.py twilio_generate_key”, list it first, and run "
+            "“manage.py twilio_reencrypt” before you remove this one. Anyone who has read the "
+            "database may know the API keys' secrets, so replace the API keys as well.",
             id="twilio_tokens.W023",
         )
         for position, each in _numbered(ring)
@@ -82,7 +82,7 @@ def _ring() -> KeyRing | None:
     try:
         return load_key_ring()
     except EncryptionKeyError:
-        return None  # another check says so
+        return None  # another check reports it
 
 
 def _numbered(ring: KeyRing | None) -> list[tuple[int, str]]:
@@ -90,7 +90,7 @@ def _numbered(ring: KeyRing | None) -> list[tuple[int, str]]:
 
 
 def _derived_ids(wanted: set[str]) -> set[str]:
-    """Those of the ids whose keys are made from a secret key of the site."""
+    """The wanted IDs whose keys are derived from a secret key of the site."""
     secrets = list(_secrets())
     quick = chain.from_iterable(_quickly_made(secret) for secret in secrets)
     slow = chain.from_iterable(_slowly_made(secret) for secret in secrets)
@@ -106,7 +106,7 @@ def _secrets() -> Iterator[bytes]:
     try:
         current = django_settings.SECRET_KEY
     except ImproperlyConfigured:
-        current = None  # it is not set, and Django says so
+        current = None  # it is not set, which Django reports
     for secret in (current, *django_settings.SECRET_KEY_FALLBACKS):
         if isinstance(secret, str):
             yield secret.encode(errors="surrogatepass")
@@ -120,7 +120,7 @@ def _quickly_made(secret: bytes) -> Iterator[bytes]:
             yield from _cut(seed[:length])
         for algorithm in ALGORITHMS:
             for salt in _salts():
-                with suppress(ValueError):  # a machine under FIPS has not all of them
+                with suppress(ValueError):  # under FIPS, some are not available
                     for made in _hashes(algorithm, seed, salt):
                         yield from _cut(made)
 
@@ -132,7 +132,7 @@ def _slowly_made(secret: bytes) -> Iterator[bytes]:
 
 
 def _readings(secret: bytes) -> Iterator[bytes]:
-    """The text itself, and the bytes that it stands for."""
+    """The text itself, and the bytes that it encodes."""
     yield secret
     standard = secret.translate(bytes.maketrans(b"-_", b"+/"))
     with suppress(ValueError):
@@ -142,7 +142,7 @@ def _readings(secret: bytes) -> Iterator[bytes]:
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
-    """The data as 32 bytes: raw, in hex or in base64, its beginning or end, or filled up."""
+    """The data as 32 bytes: raw, in hex or in base64, its beginning or end, or padded."""
     texts = (data, data.hex().encode(), base64.b64encode(data), base64.urlsafe_b64encode(data))
     for text in texts:
         yield text[:KEY_BYTES].ljust(KEY_BYTES, b"\0")

@@ -1,4 +1,4 @@
-"""What error reports show."""
+"""Checks of what error reports show."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REPORTERS = {
 
 @register(Tags.security, deploy=True)
 def check_error_reports(**kwargs: Any) -> list[CheckMessage]:
-    """The console's own views are covered without the settings."""
+    """The admin views of this app are covered without the settings."""
     if not apps.is_installed("django.contrib.admin"):
         return []
     return [
         checks.Warning(
-            f"{name} is not {ours.__name__}: a mail to ADMINS about a request that fails before "
-            "the console's views may show the API key's secret that was typed in.",
-            hint=f'{name} = "{ours.__module__}.{ours.__name__}", or a subclass of it.',
+            f"{name} is not {ours.__name__}: if a request fails before it reaches the admin's "
+            "views, the email to ADMINS may show the API key's secret that was typed in.",
+            hint=f'Set {name} = "{ours.__module__}.{ours.__name__}", or to a subclass of it.',
             id="twilio_tokens.W020",
         )
         for name, ours in REPORTERS.items()
@@ -40,7 +40,7 @@ HISTORY_PANEL = "debug_toolbar.panels.history.HistoryPanel"
 
 @register(Tags.security)
 def check_debug_toolbar(**kwargs: Any) -> list[CheckMessage]:
-    """The toolbar's other panels hide what is posted as a secret or a token."""
+    """The toolbar's other panels hide posted secrets and tokens."""
     if not (apps.is_installed("django.contrib.admin") and apps.is_installed("debug_toolbar")):
         return []
     config = getattr(django_settings, "DEBUG_TOOLBAR_CONFIG", {})
@@ -50,10 +50,10 @@ def check_debug_toolbar(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            "The history of django-debug-toolbar keeps all that is posted, secrets and Access "
-            "Tokens included, and shows it to everybody who sees the toolbar.",
-            hint=f'Take "{HISTORY_PANEL}" out of DEBUG_TOOLBAR_PANELS. Or silence this check, and '
-            "type no secret that signs for real users into the console of this site.",
+            "The history of django-debug-toolbar keeps everything that is posted, including "
+            "secrets and Access Tokens, and shows it to everyone who sees the toolbar.",
+            hint=f'Remove "{HISTORY_PANEL}" from DEBUG_TOOLBAR_PANELS. Or silence this check, and '
+            "never enter a production secret in the admin of this site.",
             id="twilio_tokens.W021",
         )
     ]

@@ -1,4 +1,4 @@
-"""Secrets in fixtures, which lie in version control."""
+"""Checks for secrets in fixtures, which are usually under version control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django.core.checks import CheckMessage, Tags, register
 from twilio_tokens.crypto import FORMAT
 
 FORMATS = {".json", ".jsonl", ".xml", ".yaml", ".yml"}
-#: Bytes of a fixture that are looked at.
+#: Bytes of a fixture that are searched.
 LONGEST = 10_000_000
 
 _NAMES_A_KEY = re.compile(rb"twilio_tokens\.apikey\b", re.IGNORECASE)
@@ -35,13 +35,14 @@ _SECRET = re.compile(
 
 @register(Tags.security, deploy=True)
 def check_fixtures(**kwargs: Any) -> list[CheckMessage]:
-    """An encrypted secret is no secret without the key, so it is not told."""
+    """An encrypted secret is useless without its key, so it is not reported."""
     return [
         checks.Warning(
-            f"The fixture {name} has an API key's secret as plain text: whoever reads your "
-            "repository can sign tokens with it. loaddata refuses it.",
-            hint="Delete that key at Twilio, for history keeps it, and take API keys out of the "
-            "fixture. “manage.py twilio_import_env” makes them from the environment.",
+            f"The fixture {name} contains an API key's secret in plain text: anyone who can read "
+            "your repository can sign tokens with it. loaddata refuses it.",
+            hint="Delete that key at Twilio, because the repository's history keeps the secret, "
+            "and remove API keys from the fixture. Import them from the environment with "
+            "“manage.py twilio_import_env”.",
             id="twilio_tokens.W024",
         )
         for name, path in _fixtures()
@@ -62,12 +63,12 @@ def _has_secret(path: Path) -> bool:
     try:
         with _opened(path) as file:
             text = file.read(LONGEST)
-    except Exception:  # noqa: BLE001 - a damaged archive, which loaddata could not read either
+    except Exception:  # noqa: BLE001 - a damaged archive, which loaddata cannot read either
         return False
     return bool(_NAMES_A_KEY.search(text) and _SECRET.search(text))
 
 
-def _opened(path: Path) -> Any:  # noqa: ANN401 - each format has a type of its own
+def _opened(path: Path) -> Any:  # noqa: ANN401 - each format has its own type
     openers: dict[str, Callable[..., Any]] = {
         ".gz": gzip.open,
         ".bz2": bz2.open,

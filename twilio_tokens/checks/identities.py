@@ -1,4 +1,4 @@
-"""Whether an identity stays with one person. See docs/identity.md."""
+"""Checks that an identity stays with one person. See docs/identity.md."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ PRIMARY_KEY = 'TWILIO_TOKENS_IDENTITY = "twilio_tokens.identity.primary_key"'
 
 @register(Tags.security, deploy=True)
 def check_username_is_chosen(**kwargs: Any) -> list[CheckMessage]:
-    """Once the setting is written down, the choice is made, and this is silent."""
+    """Setting it, even to the default, silences this."""
     if django_settings.is_overridden("TWILIO_TOKENS_IDENTITY"):  # type: ignore[misc]
         return []
     return [
         checks.Info(
-            "The username is the identity at Twilio. Who renames a user cuts them off from their "
-            "chats; whoever gets a username that was another's gets that person's chats.",
-            hint=f"{PRIMARY_KEY} stays with one person. If no username changes hands on your "
-            'site, set it to "twilio_tokens.identity.username". See docs/identity.md.',
+            "The username is the user's identity at Twilio. A user who is renamed loses access to "
+            "their chats, and a user who takes over another user's old username gets that user's "
+            "chats.",
+            hint=f"With {PRIMARY_KEY}, an identity stays with one person. If usernames never "
+            'change hands on your site, set it to "twilio_tokens.identity.username". See '
+            "docs/identity.md.",
             id="twilio_tokens.I050",
         )
     ]
@@ -40,9 +42,9 @@ def check_usernames_are_one_persons(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            f"The username, “{field.name}”, is not unique: two users of one name are one person "
-            "to Twilio, with the same chats and calls.",
-            hint=f"{PRIMARY_KEY}, or unique=True. See docs/identity.md.",
+            f"The username, “{field.name}”, is not unique: to Twilio, two users with the same "
+            "name are one person, with the same chats and calls.",
+            hint=f"Set {PRIMARY_KEY}, or make the field unique. See docs/identity.md.",
             obj=field,
             id="twilio_tokens.W051",
         )
@@ -56,9 +58,9 @@ def check_usernames_are_not_empty(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            f"The username, “{field.name}”, may be empty. Such a user has no identity and gets no "
-            "token (identity_not_allowed).",
-            hint=f"{PRIMARY_KEY}, or a username for everybody. See docs/identity.md.",
+            f"The username, “{field.name}”, may be empty. A user without a username has no "
+            "identity and gets no token (identity_not_allowed).",
+            hint=f"Set {PRIMARY_KEY}, or give every user a username. See docs/identity.md.",
             obj=field,
             id="twilio_tokens.W052",
         )
@@ -67,29 +69,28 @@ def check_usernames_are_not_empty(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_usernames_stay(**kwargs: Any) -> list[CheckMessage]:
-    """Whether users may change another kind of username, no check can know."""
+    """For other kinds of usernames, a check cannot know whether users may change them."""
     field = _username_field()
     if field is None or not isinstance(field, EmailField):
         return []
     return [
         checks.Warning(
-            f"The username, “{field.name}”, is an e-mail address. People change theirs, which cuts "
-            "them off from their chats, and an address that is given to somebody else gives that "
-            "person the chats.",
-            hint=f"{PRIMARY_KEY}. See docs/identity.md.",
+            f"The username, “{field.name}”, is an email address. People who change theirs lose "
+            "access to their chats, and if an address passes to another person, so do the chats.",
+            hint=f"Set {PRIMARY_KEY}. See docs/identity.md.",
             obj=field,
             id="twilio_tokens.W053",
         )
     ]
 
 
-def _username_field() -> Any:  # noqa: ANN401 - whatever field the site's user model has
-    """None where the identity does not come from it."""
+def _username_field() -> Any:  # noqa: ANN401 - any field of a custom user model
+    """None if the identity does not come from it."""
     try:
         if settings.identity not in (username, encoded_username):
             return None
     except SettingError:
-        return None  # another check says so
+        return None  # another check reports it
     model = get_user_model()
     return model._meta.get_field(model.USERNAME_FIELD)
 

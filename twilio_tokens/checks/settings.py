@@ -1,4 +1,4 @@
-"""The ``TWILIO_TOKENS_*`` settings."""
+"""Checks of the ``TWILIO_TOKENS_*`` settings. Their messages are in English, as Django's are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage, Tags, register
+from django.utils.translation import override
 
 from twilio_tokens.conf import NAMES, settings
 from twilio_tokens.crypto import load_key_ring
@@ -23,20 +24,22 @@ def check_key_ring(**kwargs: Any) -> list[CheckMessage]:
         if error.is_missing:
             return [
                 checks.Warning(
-                    "TWILIO_TOKENS_ENCRYPTION_KEYS is not set: no API key's secret can be stored "
-                    "and no Access Token issued.",
-                    hint="Make a key with “manage.py twilio_generate_key” and set it as "
-                    'TWILIO_TOKENS_ENCRYPTION_KEYS = ["…"], read from the environment.',
+                    "TWILIO_TOKENS_ENCRYPTION_KEYS is not set: no API key can be stored, and no "
+                    "Access Token can be issued.",
+                    hint="Generate a key with “manage.py twilio_generate_key”, and set "
+                    'TWILIO_TOKENS_ENCRYPTION_KEYS = ["<the key>"], read from the environment.',
                     id="twilio_tokens.W001",
                 )
             ]
+        with override("en"):
+            problems = [str(each) for each in error.problems.values()]
         return [
             checks.Error(
                 problem,
                 hint="List the newest key first, and keep every key that a stored secret needs.",
                 id="twilio_tokens.E001",
             )
-            for problem in error.problems.values()
+            for problem in problems
         ]
     return []
 
@@ -47,7 +50,9 @@ def _unusable(check_id: str, hint: str, *reads: Callable[[], Any]) -> list[Check
         try:
             read()
         except SettingError as error:
-            messages.append(checks.Error(str(error), hint=hint, id=f"twilio_tokens.{check_id}"))
+            messages.append(
+                checks.Error(error.log_reason, hint=hint, id=f"twilio_tokens.{check_id}")
+            )
     return messages
 
 
@@ -55,14 +60,14 @@ def _unusable(check_id: str, hint: str, *reads: Callable[[], Any]) -> list[Check
 def check_ttls(**kwargs: Any) -> list[CheckMessage]:
     messages = _unusable(
         "E002",
-        'For example {"voice": 600}. Products that are left out keep their defaults.',
+        'For example: {"voice": 600}. Products that you omit keep their defaults.',
         lambda: settings.ttls,
         lambda: settings.max_ttl,
     )
     if not messages:
         messages = [
             checks.Warning(
-                f"TWILIO_TOKENS_TTL names {product!r}, which is no registered product.",
+                f"TWILIO_TOKENS_TTL names {product!r}, which is not a registered product.",
                 hint=f"The products are {', '.join(registered())}.",
                 id="twilio_tokens.W002",
             )
@@ -75,7 +80,7 @@ def check_ttls(**kwargs: Any) -> list[CheckMessage]:
 def check_callables(**kwargs: Any) -> list[CheckMessage]:
     return _unusable(
         "E003",
-        "Give a function, or its dotted path as text.",
+        "Set it to a function, or to its dotted path as a string.",
         lambda: settings.identity,
         lambda: settings.account,
         lambda: settings.worker,
@@ -103,7 +108,7 @@ def check_setting_names(**kwargs: Any) -> list[CheckMessage]:
     """A misspelt ``TWILIO_TOKENS_ROOM_POLICY`` would open every room."""
     return [
         checks.Warning(
-            f"{name} is not a setting of django-twilio-tokens; it has no effect.",
+            f"{name} is not a setting of django-twilio-tokens and has no effect.",
             hint=f"The settings are {', '.join(NAMES)}.",
             id="twilio_tokens.W003",
         )

@@ -1,4 +1,7 @@
-"""The site's token views, its own subclasses among them: they are asked, not read."""
+"""Checks of the site's token views, including its own subclasses.
+
+The views are called, because their attributes do not say what their methods decide.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A token view at one address, as one method meets it."""
+    """A token view at one URL, for one HTTP method."""
 
     address: str
     method: str
@@ -33,10 +36,10 @@ class Endpoint:
         return f"{self.callback.cls.__module__}.{self.callback.cls.__qualname__}"
 
     def asks(self, question: Callable[[TokenViewSet], _Answer]) -> _Answer | None:
-        """The view's answer to somebody who is not signed in; None where it raises."""
+        """The view's answer to someone who is not signed in, or None if it raises an exception."""
         try:
             return question(self._view())
-        except Exception:  # noqa: BLE001 - it refuses, or wants more of a request
+        except Exception:  # noqa: BLE001 - it refuses, or needs more of a request
             return None
 
     def _view(self) -> TokenViewSet:
@@ -47,12 +50,12 @@ class Endpoint:
         view.action_map = self.callback.actions
         view.args, view.kwargs = (), {}
         view.request = view.initialize_request(request)
-        view.request.authenticators = ()  # no session is looked for
+        view.request.authenticators = ()  # no session is looked up
         return view
 
 
 def endpoints() -> Iterator[Endpoint]:
-    """Of ``ROOT_URLCONF``. A site may have others, which only its requests know."""
+    """Those of ``ROOT_URLCONF``. A site may have other URLconfs, which only its requests name."""
     if getattr(django_settings, "ROOT_URLCONF", None):
         for address, callback in _token_views(get_resolver(), ""):
             for method in callback.actions:
@@ -69,7 +72,7 @@ def _token_views(resolver: URLResolver, above: str) -> Iterator[tuple[str, Any]]
 
 
 def lets_in(view: TokenViewSet) -> bool:
-    view.check_permissions(view.request)  # raises where it does not
+    view.check_permissions(view.request)  # raises an exception if it does not
     return True
 
 
@@ -87,9 +90,9 @@ def check_who_is_let_in(**kwargs: Any) -> list[CheckMessage]:
     return [
         checks.Warning(
             f"{name} lets in people who are not signed in ({methods}).",
-            hint="They get no token, whatever the view allows (not_authenticated). But they learn "
-            "the names of services and apps, and all of them share one limit of requests. Let "
-            "permission_classes have IsAuthenticated, alone or joined to others by &.",
+            hint="They never get a token (not_authenticated), but they learn the names of your "
+            "services and apps, and they all share one request limit. Add IsAuthenticated to "
+            "permission_classes, alone or combined with others by &.",
             id="twilio_tokens.W041",
         )
         for name, methods in _by_name(each for each in endpoints() if each.asks(lets_in))
@@ -98,14 +101,14 @@ def check_who_is_let_in(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_limits(**kwargs: Any) -> list[CheckMessage]:
-    """``TWILIO_TOKENS_THROTTLE_RATE = None`` says that there is to be none."""
+    """``TWILIO_TOKENS_THROTTLE_RATE = None`` states that no limit is wanted."""
     if not is_limited():
         return []
     return [
         checks.Warning(
             f"{name} has no throttle: a user may request any number of tokens ({methods}).",
-            hint="Keep TokenRateThrottle among its throttle_classes, or set "
-            "TWILIO_TOKENS_THROTTLE_RATE = None if there is to be no limit.",
+            hint="Add TokenRateThrottle to its throttle_classes, or set "
+            "TWILIO_TOKENS_THROTTLE_RATE = None if you want no limit.",
             id="twilio_tokens.W042",
         )
         for name, methods in _by_name(
@@ -118,9 +121,9 @@ def check_limits(**kwargs: Any) -> list[CheckMessage]:
 def check_authentication(**kwargs: Any) -> list[CheckMessage]:
     return [
         checks.Warning(
-            f"{name} has no authentication class: nobody can be signed in ({methods}).",
-            hint="Remove its authentication_classes to have those of your REST framework settings, "
-            "and let DEFAULT_AUTHENTICATION_CLASSES name one.",
+            f"{name} has no authentication class, so nobody can sign in ({methods}).",
+            hint="Remove its authentication_classes to use those of your REST framework settings, "
+            "and make sure that DEFAULT_AUTHENTICATION_CLASSES names one.",
             id="twilio_tokens.W043",
         )
         for name, methods in _by_name(
@@ -133,11 +136,11 @@ def is_limited() -> bool:
     try:
         return settings.throttle_rate is not None
     except SettingError:
-        return False  # another check says so
+        return False  # another check reports it
 
 
 def _by_name(found: Iterable[Endpoint]) -> list[tuple[str, str]]:
-    """Each view once, with the methods that it was found by."""
+    """Each view once, with the methods for which it was found."""
     methods: dict[str, dict[str, None]] = {}
     for each in found:
         methods.setdefault(each.name, {})[each.method] = None

@@ -1,4 +1,4 @@
-"""Who else may reach the API, and how it is reached."""
+"""Checks of who can reach the API, and how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .views import endpoints
 
 STRANGER = "stranger.example"
 
-#: Where anybody may have a page.
+#: Domains under which anyone can publish a page.
 FOR_ANYBODY = (
     *("github.io", "gitlab.io", "herokuapp.com", "netlify.app", "ngrok.io", "ngrok-free.app"),
     *("onrender.com", "pages.dev", "vercel.app", "web.app", "workers.dev"),
@@ -29,16 +29,16 @@ _TIMES = r"(?:[*+?]|\{[\d,]*\})*"
 
 @register(Tags.security)
 def check_cors(**kwargs: Any) -> list[CheckMessage]:
-    """django-cors-headers is asked, with the origins of strangers."""
+    """Sends the origins of strangers through django-cors-headers."""
     for answer, origin in _answers_to_strangers():
         cookies = answer.get("Access-Control-Allow-Credentials") == "true"
         return [
             checks.Warning(
-                f"Pages that are not the site's own, such as {origin}, may ask for Access Tokens"
-                + (" in the name of your users." if cookies else ", though without cookies."),
-                hint="List your own front ends in CORS_ALLOWED_ORIGINS, without "
-                "CORS_ALLOW_ALL_ORIGINS. Each of CORS_ALLOWED_ORIGIN_REGEXES needs a backslash "
-                "before its dots and $ at its end, and matches no domain where others have pages.",
+                f"Pages of other sites, such as {origin}, can request Access Tokens"
+                + (" on behalf of your users." if cookies else ", though without cookies."),
+                hint="List your own front ends in CORS_ALLOWED_ORIGINS, and do not set "
+                "CORS_ALLOW_ALL_ORIGINS. In CORS_ALLOWED_ORIGIN_REGEXES, put a backslash before "
+                "each dot and $ at the end, and match no domain where others publish pages.",
                 id="twilio_tokens.W004",
             )
         ]
@@ -55,7 +55,7 @@ def _answers_to_strangers() -> Iterator[tuple[HttpResponse, str]]:
                 request.path = request.path_info = address
                 request.META["HTTP_ORIGIN"] = origin
                 answer = HttpResponse()
-                with suppress(Exception):  # a receiver of the site's own wants more of a request
+                with suppress(Exception):  # a receiver of the site needs more of a request
                     answer = middleware(request)
                 if "Access-Control-Allow-Origin" in answer:
                     yield answer, origin
@@ -79,7 +79,7 @@ def _strangers() -> Iterator[str]:
 
 
 def _example(pattern: str) -> str:
-    """An origin that the author of a pattern may have had in mind."""
+    """An origin that the author of a pattern probably had in mind."""
     for written, meant in (
         (r"\\[AbBzZ]|\(\?[a-zA-Z]+\)|\(\?(P<\w+>|:)", ""),
         (rf"(\\d|\[0-9\]){_TIMES}", "1"),
@@ -93,7 +93,7 @@ def _example(pattern: str) -> str:
 
 
 def _mistakable(origin: str) -> Iterator[str]:
-    """What looks like the origin, but for an end, a start or a dot."""
+    """Origins that differ only in the end, the start or a dot."""
     match = re.match(r"(\w+://)([^:/]+)(.*)", origin)
     if match:
         scheme, host, port = match.groups()
@@ -107,10 +107,10 @@ def _mistakable(origin: str) -> Iterator[str]:
 
 @register(Tags.security, deploy=True)
 def check_https(**kwargs: Any) -> list[CheckMessage]:
-    """Told once, and only where nothing says HTTPS.
+    """Reported once, and only if no setting suggests HTTPS.
 
     Django has a check for each of these settings, which a site behind a proxy silences. One of
-    them is enough here: over plain HTTP none would be set, for signing in would not work.
+    them is enough here: a site on plain HTTP sets none, because signing in would not work.
     """
     hints = (
         *("SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SECURE_PROXY_SSL_HEADER"),
@@ -120,8 +120,8 @@ def check_https(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            "Nothing in the settings says that the site is served over HTTPS only. Over HTTP "
-            "anybody on the way reads the Access Tokens, and what your users sign in with.",
+            "No setting says that the site is served only over HTTPS. Over HTTP, anyone on the "
+            "network path can read Access Tokens and your users' passwords and sessions.",
             hint="Set SECURE_SSL_REDIRECT, or SECURE_PROXY_SSL_HEADER behind a proxy that "
             "redirects, and SESSION_COOKIE_SECURE.",
             id="twilio_tokens.W040",

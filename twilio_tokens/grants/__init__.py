@@ -1,4 +1,4 @@
-"""What a token may grant: a module for each product, and the door that sites register theirs at."""
+"""What a token can grant: one module per product, and the registry for a site's own products."""
 
 from .base import Default, Grant, Note, products_in, register, registered
 from .fields import Example, FieldKind, GrantField, PayloadField, fields_of

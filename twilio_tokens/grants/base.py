@@ -1,7 +1,7 @@
-"""The door that every product comes in by: what a grant declares, and the registry.
+"""What a grant declares, and the registry of products.
 
-All that is known of a product stands in its own module, as a class like those beside this file.
-A site adds one of its own in the same way::
+Everything about a product is in its own module, as a class like those next to this file. A site
+adds its own product in the same way::
 
     @register
     @dataclass(frozen=True)
@@ -51,7 +51,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence about what a product's SDK does with a token; ``%(at)s`` in it is a moment."""
+    """A sentence about what a product's SDK does with a token; ``%(at)s`` stands for ``at``."""
 
     text: _StrOrPromise
     at: datetime | None = None
@@ -61,7 +61,7 @@ class Note:
 class Default:
     """The default among the account's rows with the values of ``among``.
 
-    ``asked_for_by`` is the field that an error is told at.
+    ``asked_for_by`` is the field that an error is shown next to.
     """
 
     asked_for_by: str
@@ -70,31 +70,30 @@ class Default:
 
 @dataclass(frozen=True)
 class Grant(ABC):
-    """What the caller asks for. Resources are named, never given by SID.
+    """What the caller requests. Resources are given by name, never by SID.
 
-    Its fields have the types ``str``, ``bool``, ``int`` or ``dict[str, str]``, or None, with a
-    default each. A field's ``metadata`` may hold ``label``, ``help_text``, ``max_length``,
-    ``choices`` and, for documents only, ``pattern``. The first field is what the command line asks
-    for.
+    Each field has one of the types ``str``, ``bool``, ``int`` or ``dict[str, str]``, or None, and
+    a default. Its ``metadata`` may hold ``label``, ``help_text``, ``max_length``, ``choices`` and,
+    for API schemas only, ``pattern``. On the command line, only the first field can be given.
     """
 
     #: The name in URLs, request bodies and settings.
     product: ClassVar[str]
-    #: The name for people.
+    #: The name that people see.
     label: ClassVar[_StrOrPromise]
-    #: The key of Twilio's own grant in the token; the product's name unless declared.
+    #: The key of Twilio's grant in the token; by default the product's name.
     twilio_key: ClassVar[str]
-    #: Seconds, unless ``TWILIO_TOKENS_TTL`` says otherwise.
+    #: Seconds; ``TWILIO_TOKENS_TTL`` overrides it.
     default_ttl: ClassVar[int] = 3_600
     #: Fields that name a resource, and its model.
     resources: ClassVar[Mapping[str, type[Resource]]] = MappingProxyType({})
-    #: The field whose resource chooses the account; the account's default where none is named.
+    #: The field whose resource chooses the account. If omitted, the account's default is used.
     needed: ClassVar[str | None] = None
     identity_rule: ClassVar[IdentityRule] = IdentityRule()
-    #: The keys of what ``offer()`` tells.
+    #: The keys of what ``offer()`` returns.
     offered: ClassVar[Mapping[str, FieldKind]] = MappingProxyType({})
     example: ClassVar[Example] = Example({}, {})
-    #: What a token has under ``twilio_key``, as far as it can be judged from outside.
+    #: What a token has under ``twilio_key``, as far as it can be checked without Twilio.
     payload_fields: ClassVar[Sequence[PayloadField]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -112,12 +111,12 @@ class Grant(ABC):
 
     @classmethod
     def offer(cls) -> dict[str, Any]:
-        """What ``GET`` tells of the product beside the names, as JSON."""
+        """What ``GET`` says about the product besides the names, as JSON."""
         return {}
 
     @classmethod
-    def missing(cls) -> str | None:
-        """What this site must still set before anybody can be granted it, for its operator."""
+    def missing(cls) -> _StrOrPromise | None:
+        """What the site must still configure before anyone can be granted this product."""
         return None
 
     @classmethod
@@ -125,7 +124,7 @@ class Grant(ABC):
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:
         """What the product's SDK does with a token that has this ``payload``."""
-        yield Note(_("Replace it before %(at)s."), expires_at)
+        yield Note(_("Replace the token before %(at)s."), expires_at)
 
     def clean(self) -> None:
         """Raise ``InvalidGrant`` for a value that no user may be granted."""
@@ -135,14 +134,14 @@ class Grant(ABC):
                 self._check(each, value)
 
     def default_for(self, name: str) -> Default | None:
-        """Which default is used for a field that names no resource; None for none."""
+        """Which default to use if the field names no resource, or None."""
         return Default(asked_for_by=name) if name == self.needed else None
 
     def authorize(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> datetime | None:
         """Raise ``PermissionDenied`` for what this user may not be granted.
 
-        May return the moment, with a time zone, at which the permission ends; the token lives no
-        longer. ``resources`` has a record, or None, for each field of ``self.resources``.
+        May return the time at which the permission ends, with a time zone; the token expires then
+        at the latest. ``resources`` has a record or None for each field of ``self.resources``.
         """
         return None
 
@@ -151,14 +150,14 @@ class Grant(ABC):
         """The grant as Twilio's library writes it into the token of this user."""
 
     def to_audit(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """What the audit record keeps of what stands in the token, as JSON."""
+        """What the audit record keeps of the token's payload, as JSON."""
         return payload
 
     def invalid(self, name: str, message: _StrOrPromise, code: str = "invalid") -> InvalidGrant:
         return InvalidGrant(message, code=code, field=name, product=self.product)
 
     def refuse_unstorable(self, name: str, text: str) -> None:
-        """PostgreSQL stores no NUL, and no encoding has lone surrogates."""
+        """PostgreSQL cannot store NUL, and no encoding has lone surrogates."""
         if "\x00" in text:
             raise self.invalid(
                 name, _("Null characters are not allowed."), "null_characters_not_allowed"
@@ -193,12 +192,12 @@ class Grant(ABC):
         if field.kind is FieldKind.CHOICE and text not in field.choices:
             raise self.invalid(
                 field.name,
-                _("Choose one of %(choices)s.") % {"choices": ", ".join(field.choices)},
+                _("Expected one of %(choices)s.") % {"choices": ", ".join(field.choices)},
                 "invalid_choice",
             )
 
 
-#: What stands beside the products in requests and answers.
+#: The other keys in requests and answers.
 _RESERVED = {"code", "detail", "identity", "ttl"}
 
 _GrantClass = TypeVar("_GrantClass", bound=type[Grant])
@@ -212,7 +211,7 @@ def register(grant: _GrantClass) -> _GrantClass:
         raise ValueError(f"{grant.__name__}.product should be a lower-case name.")
     if product in _RESERVED or _registry.get(product, grant) is not grant:
         raise ValueError(f"The product name {product!r} is taken.")
-    # Its base is a dataclass, so is_dataclass() would not miss the decorator.
+    # The base is a dataclass too, so is_dataclass() would not notice a missing decorator.
     if "__dataclass_fields__" not in vars(grant):
         raise TypeError(f"{grant.__name__} should be a frozen dataclass.")
     if not grant.resources.keys() <= {each.name for each in dataclasses.fields(grant)}:
@@ -231,6 +230,6 @@ def registered() -> Mapping[str, type[Grant]]:
 
 
 def products_in(grants: Mapping[str, Any]) -> Iterator[tuple[type[Grant], Any]]:
-    """The product of each of Twilio's grants in a token that is known here, and its payload."""
+    """The product and the payload of each grant in a token, if the product is known."""
     by_key = {grant.twilio_key: grant for grant in reversed(_registry.values())}
     return ((by_key[key], payload) for key, payload in grants.items() if key in by_key)

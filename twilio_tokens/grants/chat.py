@@ -1,4 +1,4 @@
-"""Chat (Conversations). SDK: @twilio/conversations 3."""
+"""Chat: Twilio's Conversations (classic). SDK: @twilio/conversations 3."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .identity_rule import IdentityRule
 if TYPE_CHECKING:
     from twilio.jwt.access_token.grants import ChatGrant
 
-#: How long before the expiry the Client tells of it.
+#: How long before the expiry the Client announces it.
 WARNING = timedelta(seconds=180)
 
 
@@ -43,7 +43,10 @@ class Chat(push.NotifiesMobileApps):
 
     service: str | None = field(
         default=None,
-        metadata={"label": _("Service"), "help_text": _("If left out, the default service.")},
+        metadata={
+            "label": _("Service"),
+            "help_text": _("If omitted, the default service is used."),
+        },
     )
     push_credential: str | None = push.push_credential()
     platform: str | None = push.platform()
@@ -61,16 +64,17 @@ class Chat(push.NotifiesMobileApps):
     def sdk_notes(
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:
-        yield Note(_("Opens the Chat service %(sid)s.") % {"sid": payload["service_sid"]})
+        yield Note(_("Gives access to the Chat service %(sid)s.") % {"sid": payload["service_sid"]})
         if expires_at - issued_at >= WARNING:
             text = _(
-                "The Client warns about 3 minutes before the end, at about %(at)s, by "
+                "At about %(at)s, 3 minutes before the token expires, the Client emits "
                 "tokenAboutToExpire. Then call client.updateToken() with a new token."
             )
         else:
             text = _(
-                "It lives shorter than the 3 minutes that the Client warns ahead: "
-                "tokenAboutToExpire never fires, and the Client is cut off."
+                "The Client emits tokenAboutToExpire 3 minutes before the token expires, but this "
+                "token is not valid that long. The event never fires, and the Client is "
+                "disconnected."
             )
         yield Note(text, expires_at - WARNING)
         yield from push.push_notes(payload)

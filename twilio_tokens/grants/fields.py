@@ -1,4 +1,4 @@
-"""What the fields of a grant hold, and what stands in a token for it."""
+"""The fields of a grant, and what a token contains for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True)
 class GrantField:
-    """A field of a grant, for the forms that ask for it and the documents that describe it."""
+    """A field of a grant, for the forms and API schemas that show it."""
 
     name: str
     kind: FieldKind
@@ -46,9 +46,9 @@ class GrantField:
 
 @dataclass(frozen=True)
 class PayloadField:
-    """A value that stands in the product's part of a token: a SID, or one of a few words.
+    """A value in the product's part of a token: a SID, or one of a few words.
 
-    ``path`` leads to it, with a dot between the keys.
+    ``path`` is its path in the payload, with dots between the keys.
     """
 
     path: str
@@ -56,7 +56,7 @@ class PayloadField:
     is_needed: bool = True
 
     def problem(self, payload: Mapping[str, Any]) -> str | None:
-        """What Twilio would not like about it."""
+        """Why Twilio would reject the value, or None."""
         value: Any = payload
         for key in self.path.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -64,14 +64,14 @@ class PayloadField:
             return None
         if not isinstance(self.kind, SIDKind):
             choices = ", ".join(self.kind)
-            message = _("this should be one of %(choices)s.") % {"choices": choices}
+            message = _("Expected one of %(choices)s.") % {"choices": choices}
             return None if value in self.kind else str(message)
         return self.kind.problem(value)
 
 
 @dataclass(frozen=True)
 class Example:
-    """For documents: the fields of a request, and what the token has under ``twilio_key`` then."""
+    """For API schemas: the fields of a request, and what its token has under ``twilio_key``."""
 
     request: Mapping[str, Any]
     payload: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Which identities a product takes."""
+"""Which identities a product accepts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IdentityRule:
-    """``max_length`` in characters; where ``counts_wide``, one outside ASCII counts as two.
+    """``max_length`` is in characters. With ``counts_wide``, a non-ASCII character counts as two.
 
-    ``error_if_illegal`` and ``error_if_missing`` are the errors that such an identity meets at
-    Twilio; None where it meets none.
+    ``error_if_illegal`` and ``error_if_missing`` are the error codes that Twilio reports for such
+    an identity, or None.
     """
 
     max_length: int = 256
@@ -31,15 +31,15 @@ class IdentityRule:
     error_if_missing: int | None = None
 
     def check(self, identity: str, product: _StrOrPromise) -> None:
-        """Raise ``IdentityNotAllowed``; ``product`` is its name for people."""
+        """Raise ``IdentityNotAllowed``; ``product`` is the name that people see."""
         if self.only_word_characters:
             illegal = re.search(r"[^A-Za-z0-9_]", identity)
             if illegal:
                 raise IdentityNotAllowed(
                     _(
                         "This user's identity is not allowed for %(product)s: it may contain only "
-                        "the letters A–Z and a–z, digits and _, but has %(character)s. The setting "
-                        "TWILIO_TOKENS_IDENTITY chooses another form of identity."
+                        "the letters A–Z and a–z, digits and _, but it contains %(character)s. The "
+                        "setting TWILIO_TOKENS_IDENTITY can choose another form of identity."
                     )
                     % {"product": product, "character": shown(illegal[0])}
                 )
@@ -47,23 +47,26 @@ class IdentityRule:
         if self.counts_wide and not identity.isascii():
             length += sum(not char.isascii() for char in identity)
         if length > self.max_length:
-            rule = (
-                _("it may have at most %(max)d characters, counting two for each outside ASCII")
-                if self.counts_wide
-                else _("it may have at most %(max)d characters")
-            ) % {"max": self.max_length}
-            raise IdentityNotAllowed(
+            message = (
                 _(
-                    "This user's identity is not allowed for %(product)s: %(rule)s, but has "
-                    "%(length)d; the first too many is %(character)s."
+                    "This user's identity is too long for %(product)s: it has %(length)d "
+                    "characters, counting each non-ASCII character as two, but the limit is "
+                    "%(max)d. The first character beyond the limit is %(character)s."
                 )
-                % {
-                    "product": product,
-                    "rule": rule,
-                    "length": length,
-                    "character": shown(self._first_beyond(identity)),
-                }
+                if self.counts_wide
+                else _(
+                    "This user's identity is too long for %(product)s: it has %(length)d "
+                    "characters, but the limit is %(max)d. The first character beyond the limit "
+                    "is %(character)s."
+                )
             )
+            values = {
+                "product": product,
+                "length": length,
+                "max": self.max_length,
+                "character": shown(self._first_beyond(identity)),
+            }
+            raise IdentityNotAllowed(message % values)
 
     def _first_beyond(self, identity: str) -> str:
         lengths = accumulate(

@@ -1,4 +1,4 @@
-"""Push credentials, by which products reach mobile apps that are not running."""
+"""Push credentials, which let products notify mobile apps that are not running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twilio_tokens.models import PushCredential
 
 from .base import Default, Grant, Note
 
-#: What an app knows of itself, or of its push service, to the platform of a credential.
+#: The name of an app's platform, or of its push service, to the platform of a credential.
 PLATFORMS = {
     "ios": PushCredential.Platform.APN,
     "apn": PushCredential.Platform.APN,
@@ -23,18 +23,18 @@ PLATFORMS = {
 
 def push_credential() -> str | None:
     """The field of this name; ``platform()`` and ``sandbox()`` likewise."""
-    text = _("For mobile apps, so that they are notified: the name of a push credential.")
+    text = _("The name of a push credential, for notifying mobile apps.")
     return field(default=None, metadata={"label": _("Push credential"), "help_text": text})
 
 
 def platform() -> str | None:
-    text = _("Takes the default push credential of this platform, instead of one by name.")
+    text = _("Use the default push credential of this platform instead of a named one.")
     metadata = {"label": _("Platform"), "help_text": text, "choices": tuple(PLATFORMS)}
     return field(default=None, metadata=metadata)
 
 
 def sandbox() -> bool | None:
-    text = _("With a platform: takes the default for Apple's sandbox, for development builds.")
+    text = _("With a platform: use the default for Apple's sandbox, for development builds.")
     return field(default=None, metadata={"label": _("Sandbox"), "help_text": text})
 
 
@@ -48,9 +48,9 @@ class NotifiesMobileApps(Grant):
     def clean(self) -> None:
         super().clean()
         if self.push_credential is not None and self.platform is not None:
-            raise self.invalid("platform", _("Give a push credential or a platform, not both."))
+            raise self.invalid("platform", _("Name a push credential or a platform, not both."))
         if self.sandbox is not None and self.platform is None:
-            raise self.invalid("sandbox", _("This needs a platform beside it."))
+            raise self.invalid("sandbox", _("This field requires a platform."))
 
     def default_for(self, name: str) -> Default | None:
         if name == "push_credential" and self.platform is not None:
@@ -70,4 +70,4 @@ def push_credential_sid(resources: Mapping[str, Any]) -> str | None:
 def push_notes(payload: Mapping[str, Any]) -> Iterator[Note]:
     sid = payload.get("push_credential_sid")
     if sid:
-        yield Note(_("Mobile apps are notified with the push credential %(sid)s.") % {"sid": sid})
+        yield Note(_("Mobile apps are notified using the push credential %(sid)s.") % {"sid": sid})

@@ -1,4 +1,4 @@
-"""Sync: state that clients share. SDK: twilio-sync 4."""
+"""Sync: state shared between clients. SDK: twilio-sync 4."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Sync(Grant):
 
     service: str | None = field(
         default=None,
-        metadata={"label": _("Service"), "help_text": _("If left out, the default service.")},
+        metadata={
+            "label": _("Service"),
+            "help_text": _("If omitted, the default service is used."),
+        },
     )
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> SyncGrant:
@@ -49,11 +52,11 @@ class Sync(Grant):
     def sdk_notes(
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:
-        yield Note(_("Opens the Sync service %(sid)s.") % {"sid": payload["service_sid"]})
+        yield Note(_("Gives access to the Sync service %(sid)s.") % {"sid": payload["service_sid"]})
         yield Note(
             _(
-                "The Client warns before %(at)s, by tokenAboutToExpire. Then call "
-                "client.updateToken() with a new token."
+                "Before the token expires at %(at)s, the Client emits tokenAboutToExpire. Then "
+                "call client.updateToken() with a new token."
             ),
             expires_at,
         )

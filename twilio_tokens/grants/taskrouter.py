@@ -1,4 +1,4 @@
-"""TaskRouter: workers who are given tasks. SDK: twilio-taskrouter 2."""
+"""TaskRouter: workers who receive tasks. SDK: twilio-taskrouter 2."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from .base import Grant, Note, register
 from .fields import Example, PayloadField
 
 if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
     from twilio.jwt.access_token.grants import TaskRouterGrant
 
 ROLES = ("worker", "supervisor")
@@ -27,7 +28,7 @@ ROLES = ("worker", "supervisor")
 
 @dataclass(frozen=True)
 class WorkerGrant:
-    """Who a user is in a workspace: a worker's SID (WK…), and ``worker`` or ``supervisor``."""
+    """Who a user is in a workspace: the worker's SID (WK…), and ``worker`` or ``supervisor``."""
 
     sid: str
     role: str = "worker"
@@ -36,7 +37,7 @@ class WorkerGrant:
 @register
 @dataclass(frozen=True)
 class TaskRouter(Grant):
-    """Which worker the user is, the function in ``TWILIO_TOKENS_WORKER`` tells."""
+    """The function in ``TWILIO_TOKENS_WORKER`` says which worker the user is."""
 
     product = "taskrouter"
     label = _("TaskRouter")
@@ -56,27 +57,32 @@ class TaskRouter(Grant):
 
     workspace: str | None = field(
         default=None,
-        metadata={"label": _("Workspace"), "help_text": _("If left out, the default workspace.")},
+        metadata={
+            "label": _("Workspace"),
+            "help_text": _("If omitted, the default workspace is used."),
+        },
     )
 
     @classmethod
-    def missing(cls) -> str | None:
+    def missing(cls) -> _StrOrPromise | None:
         if settings.worker is not None:
             return None
-        return "TWILIO_TOKENS_WORKER is not set, and TaskRouter needs it."
+        return _(
+            "TWILIO_TOKENS_WORKER is not set. Set it to a function that returns the user's worker."
+        )
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> TaskRouterGrant:
         from twilio.jwt.access_token.grants import TaskRouterGrant
 
         choose = settings.worker
         if choose is None:
-            raise NotConfigured(str(self.missing()))
+            raise NotConfigured(self.missing() or "")
         worker = answer_of("WORKER", choose, user, resources["workspace"])
         if worker is None:
-            raise PermissionDenied(_("You are no worker in this workspace."))
+            raise PermissionDenied(_("You are not a worker in this workspace."))
         if not isinstance(worker, WorkerGrant):
             raise SettingError(
-                "The function in TWILIO_TOKENS_WORKER should return a WorkerGrant or None."
+                _("The function in TWILIO_TOKENS_WORKER should return a WorkerGrant or None.")
             )
         grant = TaskRouterGrant(
             workspace_sid=resources["workspace"].sid, worker_sid=worker.sid, role=worker.role
@@ -85,8 +91,12 @@ class TaskRouter(Grant):
             problem = each.problem(grant.to_payload())
             if problem is not None:
                 raise SettingError(
-                    "The function in TWILIO_TOKENS_WORKER returned what Twilio does not take, "
-                    f"{each.path}: {problem}"
+                    _(
+                        "The function in TWILIO_TOKENS_WORKER returned a WorkerGrant that "
+                        "Twilio would not accept. {field}: {problem}"
+                    ),
+                    field=each.path,
+                    problem=problem,
                 )
         return grant
 
@@ -104,8 +114,8 @@ class TaskRouter(Grant):
         )
         yield Note(
             _(
-                "The Worker tells of the end at %(at)s by tokenExpired. Before that, call "
-                "worker.updateToken() with a new token."
+                "When the token expires at %(at)s, the Worker emits tokenExpired. Before that, "
+                "call worker.updateToken() with a new token."
             ),
             expires_at,
         )

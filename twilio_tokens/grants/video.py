@@ -23,7 +23,7 @@ from .identity_rule import IdentityRule
 if TYPE_CHECKING:
     from twilio.jwt.access_token.grants import VideoGrant
 
-#: Characters. Twilio publishes no number for the length of a room name.
+#: Characters. Twilio does not publish a limit for the length of a room name.
 ROOM_MAX_LENGTH = 128
 
 
@@ -46,7 +46,7 @@ class Video(Grant):
             "max_length": ROOM_MAX_LENGTH,
             "pattern": PATTERN,
             "help_text": _(
-                "The room's unique name or SID. Without one, the token opens every room."
+                "The room's unique name or SID. If omitted, the token gives access to every room."
             ),
         },
     )
@@ -74,13 +74,15 @@ class Video(Grant):
         if isinstance(answer, datetime):
             if not is_aware(answer):
                 raise SettingError(
-                    "The function in TWILIO_TOKENS_ROOM_POLICY returned a datetime without a time "
-                    "zone."
+                    _(
+                        "The function in TWILIO_TOKENS_ROOM_POLICY returned a datetime without a "
+                        "time zone."
+                    )
                 )
             return answer
-        # Only True is a yes: what an async function returns is true as well.
+        # Only True allows it: the coroutine that an async function returns is truthy as well.
         if answer is not True:
-            raise PermissionDenied(_("You may not enter this room."))
+            raise PermissionDenied(_("You may not join this room."))
         return None
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VideoGrant:
@@ -94,16 +96,17 @@ class Video(Grant):
     ) -> Iterator[Note]:
         if payload.get("room"):
             text = _(
-                "Opens only the Room “%(room)s”. Twilio's servers refuse another Room; the SDK "
-                "itself does not look."
+                "Gives access only to the room “%(room)s”. Twilio's servers enforce this; the SDK "
+                "does not check it."
             )
             yield Note(text % {"room": payload["room"]})
         else:
-            yield Note(_("Opens every Room of the account."))
+            yield Note(_("Gives access to every room of the account."))
         yield Note(
             _(
-                "It must be valid on joining and at every reconnect. A Room takes no new token: "
-                "after %(at)s a lost connection ends the Room with error 20104."
+                "The token must be valid when the user joins and at every reconnect. You cannot "
+                "replace the token of a room: if the connection is lost after %(at)s, the user "
+                "is disconnected with error 20104."
             ),
             expires_at,
         )

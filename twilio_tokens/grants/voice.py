@@ -25,10 +25,10 @@ from .identity_rule import IdentityRule
 if TYPE_CHECKING:
     from twilio.jwt.access_token.grants import VoiceGrant
 
-#: Bytes of JSON in UTF-8, as they stand in the token.
+#: Bytes of JSON in UTF-8, as in the token.
 PARAMS_MAX_BYTES = 1_024
 
-#: How long before the expiry the Device tells of it.
+#: How long before the expiry the Device announces it.
 WARNING = timedelta(seconds=10)
 
 
@@ -51,13 +51,13 @@ class Voice(push.NotifiesMobileApps):
 
     app: str | None = field(
         default=None,
-        metadata={"label": _("TwiML app"), "help_text": _("If left out, the default app.")},
+        metadata={"label": _("TwiML App"), "help_text": _("If omitted, the default app is used.")},
     )
     incoming: bool | None = field(
         default=None,
         metadata={
             "label": _("Incoming calls"),
-            "help_text": _("Whether the user may be called. If left out, the app decides."),
+            "help_text": _("Whether the user can be called. If omitted, the app decides."),
         },
     )
     push_credential: str | None = push.push_credential()
@@ -66,8 +66,8 @@ class Voice(push.NotifiesMobileApps):
         metadata={
             "label": _("Parameters (JSON)"),
             "help_text": _(
-                "Passed on to the TwiML app: an object of strings, at most 1,024 bytes. The client "
-                "chooses them; the app must not take them for the site's word."
+                "Passed to the TwiML App: an object of strings, at most 1,024 bytes. The client "
+                "chooses them, so the app must not trust them."
             ),
         },
     )
@@ -104,7 +104,8 @@ class Voice(push.NotifiesMobileApps):
         policy = settings.params
         if isinstance(policy, bool):
             return policy
-        # Only True is a yes, as for rooms. It judges a copy: what is signed stays as it was asked.
+        # Only True allows it, as for rooms. The policy gets a copy, so it cannot change what is
+        # signed.
         return answer_of("PARAMS", policy, user, app, dict(self.params or {})) is True
 
     def to_twilio(self, user: AbstractBaseUser, resources: Mapping[str, Any]) -> VoiceGrant:
@@ -123,21 +124,25 @@ class Voice(push.NotifiesMobileApps):
         cls, payload: Mapping[str, Any], *, identity: str, issued_at: datetime, expires_at: datetime
     ) -> Iterator[Note]:
         sid = payload["outgoing"]["application_sid"]
-        yield Note(_("Calls go out through the TwiML app %(sid)s.") % {"sid": sid})
+        yield Note(_("Outgoing calls use the TwiML App %(sid)s.") % {"sid": sid})
         if payload.get("incoming", {}).get("allow"):
-            text = _("The Device can be called, by the identity %(identity)s.")
+            text = _(
+                "The Device can be called as “%(identity)s”. Twilio keeps ten registrations per "
+                "identity; an eleventh replaces the oldest."
+            )
             yield Note(text % {"identity": identity})
         else:
             yield Note(_("The Device cannot be called: the token allows no incoming calls."))
         if expires_at - issued_at > WARNING:
             text = _(
-                "The Device warns 10 seconds before the end, at %(at)s, by tokenWillExpire. Then "
-                "call device.updateToken() with a new token."
+                "At %(at)s, 10 seconds before the token expires, the Device emits tokenWillExpire. "
+                "Then call device.updateToken() with a new token."
             )
         else:
             text = _(
-                "It lives no longer than the 10 seconds that the Device warns ahead: refreshing on "
-                "every warning runs in a loop."
+                "The Device emits tokenWillExpire 10 seconds before the token expires, but this "
+                "token is not valid for longer than that. Replacing it on that event causes an "
+                "endless loop."
             )
         yield Note(text, expires_at - WARNING)
         yield from push.push_notes(payload)

@@ -1,5 +1,5 @@
-"""What the app's commands have in common: every terminal can show what they say, and what is
-known to go wrong ends with one sentence instead of a traceback."""
+"""Shared by the app's commands: every terminal can show their output, and expected errors end with
+one sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from django.db import Error, InterfaceError, OperationalError
 from twilio_tokens.characters import visible
 from twilio_tokens.exceptions import TwilioTokensError, Unavailable
 
-#: The exit statuses: somebody has to mend something; Twilio or the database does not answer, and
-#: may do so later. In between, 2 is argparse's, for a command line that it does not take.
+#: Exit statuses: something needs fixing; Twilio or the database does not respond, but may do so
+#: later. In between, 2 is argparse's status for an invalid command line.
 FAILED, NO_ANSWER = 1, 3
 
-#: As a shell reports a program that SIGINT or SIGPIPE has ended.
+#: As a shell reports a program that SIGINT or SIGPIPE ended.
 INTERRUPTED, NOBODY_READS = 130, 141
 
-#: What typographic characters become where the terminal's encoding has none.
+#: Substitutes for typographic characters that the terminal's encoding lacks.
 _PLAIN = str.maketrans(
     {"“": '"', "”": '"', "’": "'", "…": "...", "–": "-", "\N{NO-BREAK SPACE}": " "}
 )
@@ -40,7 +40,7 @@ codecs.register_error("twilio_tokens.plainly", _plainly)
 
 
 class _Output:
-    """A full disk, or a reader that has gone, must show here, not as noise when Python exits."""
+    """Reports a full disk or a closed pipe here, rather than as noise when Python exits."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -62,20 +62,20 @@ class _Output:
         except OSError as error:
             if self._stream is sys.stdout:
                 _discard(sys.stdout)
-            reason = f"Standard output cannot be written: {error.strerror}."
+            reason = f"Cannot write to standard output: {error.strerror}."
             raise CommandError(reason) from None
 
 
 def _discard(stream: TextIO | None) -> None:
-    """Or Python would try once more to write what is left."""
+    """Otherwise Python would try again to write the rest."""
     if stream is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Wrapper(OutputWrapper):
-    """Shows what a terminal would obey: names and tokens are written by others.
+    """Escapes control characters, because names and tokens are written by other people.
 
-    Who gives a style, as Django's system checks do, has written all of the text.
+    Text with a style comes from code that wrote all of it, such as Django's system checks.
     """
 
     def write(  # type: ignore[override]
@@ -111,7 +111,7 @@ class TerminalCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         for name in ("stdout", "stderr"):
             stream = options.get(name) or getattr(sys, name)
-            if stream is None:  # closed by who started us
+            if stream is None:  # closed by the parent process
                 options[name] = io.StringIO()
             elif hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="twilio_tokens.plainly")
@@ -127,7 +127,7 @@ class TerminalCommand(BaseCommand):
 
 
 def told(error: TwilioTokensError | Error) -> CommandError:
-    """The sentence and the exit status with which a command ends."""
+    """The error with the sentence and the exit status of the command."""
     fault = error if isinstance(error, Error) else error.__cause__
     no_answer = isinstance(fault, (OperationalError, InterfaceError))
     return CommandError(_sentence(error), returncode=NO_ANSWER if no_answer else FAILED)
@@ -138,7 +138,7 @@ def _sentence(error: TwilioTokensError | Error) -> str:
         return f"{error.code}: {error.reason}"
     if isinstance(error, TwilioTokensError):
         return f"{error.code}: {error.message}"
-    # Only the first line: PostgreSQL tells the values of the row in the next.
+    # Only the first line: in the next, PostgreSQL shows the values of the row.
     reason = str(error).partition("\n")[0]
     return (
         f"The database cannot be used: {reason}\n"

@@ -1,5 +1,5 @@
-"""Which of an environment's variables hold Twilio's credentials, under the names that Twilio's own
-guides and samples use."""
+"""Finds Twilio's credentials in environment variables, under the names that Twilio's guides and
+samples use."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from twilio_tokens.models import Region, Resource, SIDVariable, resource_kinds
 
 PREFIX = "TWILIO_"
 
-#: Of what is imported, if it has no other.
+#: The name of an imported row, unless it has its own.
 NAME = "default"
 
-#: Settings of this app, which are nothing to import.
+#: Settings of this app, which are not imported.
 OWN_PREFIX = "TWILIO_TOKENS_"
 
-#: Bytes; an .env file is far smaller.
+#: Bytes. An .env file is much smaller.
 LARGEST_FILE = 1_048_576
 
 
@@ -32,12 +32,12 @@ LARGEST_FILE = 1_048_576
 class Purpose:
     """What a variable is for; ``kind`` is None for a secret.
 
-    Each of the names counts with Twilio's prefix, and without it where that one is missing.
+    Each name counts with Twilio's prefix, or without it if no variable has the prefixed name.
     """
 
     kind: sids.SIDKind | None
     names: tuple[str, ...]
-    #: Those that are used for other things, too, although they have the prefix.
+    #: Names that have other uses too, even with the prefix.
     ambiguous: tuple[str, ...] = ()
 
     @property
@@ -45,9 +45,9 @@ class Purpose:
         return PREFIX + self.names[0]
 
     def problem(self, value: str) -> str | None:
-        """What is wrong with the value; the message does not repeat it."""
+        """What is wrong with the value. The message does not repeat it."""
         if value[0] == value[-1] and value[0] in "\"'":
-            return "The quotation marks around it are part of the value. Remove them."
+            return "The value includes quotation marks. Remove them."
         if self.kind is None:
             problem = sids.secret_problem(value)
             return None if problem is None else str(problem)
@@ -62,7 +62,7 @@ REQUIRED = (ACCOUNT, API_KEY, API_SECRET)
 
 @dataclass(frozen=True, eq=False)
 class ResourcePurpose(Purpose):
-    """A resource, and what it has besides its SID when it is made."""
+    """A resource, and its values besides the SID when it is created."""
 
     model: type[Resource] = field(kw_only=True)
     made_with: Mapping[str, object] = field(kw_only=True)
@@ -83,7 +83,7 @@ def _purpose(model: type[Resource], variable: SIDVariable) -> ResourcePurpose:
 RESOURCES = tuple(_purpose(model, each) for model in resource_kinds() for each in model.variables)
 PURPOSES = (*REQUIRED, *RESOURCES)
 
-#: A push credential in Twilio's samples, of which they do not tell the platform.
+#: A push credential in Twilio's samples, which do not say for which platform it is.
 NOT_IMPORTED = "PUSH_CREDENTIAL_SID"
 
 _KNOWN = sorted({NOT_IMPORTED, *(name for each in PURPOSES for name in each.names)})
@@ -96,7 +96,7 @@ _OURS = re.compile(
 class Variable:
     name: str
     value: str = field(repr=False)
-    #: Whether the name alone says that this is Twilio's, and what for.
+    #: Whether the name alone says that this is Twilio's, and what it is for.
     is_certain: bool
 
 
@@ -116,7 +116,8 @@ def twilio_variables(environment: Mapping[str, str]) -> TwilioVariables:
     for purpose in PURPOSES:
         variables = _candidates(purpose, given, found.get(API_KEY))
         if len({each.value for each in variables}) > 1:
-            problems.append(f"{' and '.join(each.name for each in variables)} differ; unset one.")
+            names = " and ".join(each.name for each in variables)
+            problems.append(f"{names} have different values. Unset all but one.")
         elif variables and (problem := purpose.problem(variables[0].value)):
             problems.append(f"{variables[0].name}: {problem}")
         elif variables:
@@ -132,7 +133,7 @@ def twilio_variables(environment: Mapping[str, str]) -> TwilioVariables:
 def _candidates(
     purpose: Purpose, given: Mapping[str, str], api_key: Variable | None
 ) -> list[Variable]:
-    """The variables that hold, or should hold, the value; more than one is for the caller."""
+    """The variables that hold, or should hold, the value. The caller handles several."""
     variables = _variables(purpose, given)
     certain = [each for each in variables if each.is_certain]
     if certain:
@@ -140,7 +141,7 @@ def _candidates(
     if purpose.kind is not None:
         return [each for each in variables if purpose.problem(each.value) is None]
     if api_key is None or api_key.is_certain:
-        return []  # whose secret should it be?
+        return []  # it is unclear whose secret it is
     partner = API_SECRET.names[API_KEY.names.index(api_key.name)]
     return [each for each in variables if each.name == partner] or variables
 
@@ -155,13 +156,13 @@ def _variables(purpose: Purpose, given: Mapping[str, str]) -> list[Variable]:
 
 
 def _passed_over(purpose: Purpose, given: Mapping[str, str]) -> Iterator[str]:
-    """Names without prefix that may be what was meant."""
+    """Variables without the prefix that may have been meant."""
     for variable in _variables(purpose, given):
         if purpose.kind is None:
-            problem = f"it belongs to {API_KEY.names[purpose.names.index(variable.name)]}."
+            problem = f"It belongs to {API_KEY.names[purpose.names.index(variable.name)]}."
         else:
             problem = purpose.problem(variable.value) or ""
-        yield f"{variable.name} does not count: {problem}"
+        yield f"{variable.name} was ignored. {problem}"
 
 
 def _region_problems(given: Mapping[str, str]) -> list[str]:
@@ -169,8 +170,8 @@ def _region_problems(given: Mapping[str, str]) -> list[str]:
     if region in ("", Region.US1):
         return []
     return [
-        f"TWILIO_REGION is {ascii(region)[1:-1]}: Access Tokens need an API key of region US1. "
-        "Make one in the Twilio Console, and unset TWILIO_REGION."
+        f"TWILIO_REGION: Access Tokens need an API key of region US1, not {ascii(region)[1:-1]}. "
+        "Create one in the Twilio Console, and unset TWILIO_REGION."
     ]
 
 
@@ -189,19 +190,21 @@ def _left_alone(given: Mapping[str, str], found: Mapping[Purpose, Variable]) -> 
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of a file of ``NAME=value`` lines. Raises ``CommandError``."""
+    """The variables in a file of ``NAME=value`` lines. Raises ``CommandError``."""
     try:
-        from dotenv.parser import parse_stream  # noqa: PLC0415 - it need not be installed
+        from dotenv.parser import parse_stream  # noqa: PLC0415 - it is optional
     except ImportError:
         raise CommandError(
-            "Reading a file needs python-dotenv: pip install 'django-twilio-tokens[env]'"
+            "Reading a file requires python-dotenv: pip install 'django-twilio-tokens[env]'"
         ) from None
     bindings = list(parse_stream(io.StringIO(_text_of(path))))
     for each in bindings:
-        # A mistake in a line that is none of ours is none of our business.
+        # Mistakes in lines that do not concern this command are ignored.
         if each.error and (ours := _OURS.search(each.original.string)):
             line = each.original.line + each.original.string.count("\n", 0, ours.start())
-            raise CommandError(f"{path}, line {line}: a quotation mark near here is not closed.")
+            raise CommandError(
+                f"{path}, line {line}: a quotation mark on or near this line is not closed."
+            )
     return {each.key: each.value for each in bindings if each.key and each.value is not None}
 
 
@@ -211,11 +214,11 @@ def _text_of(path: Path) -> str:
             data = file.read(LARGEST_FILE + 1)
         text = data.decode("utf-8-sig")
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CommandError(f"Cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
         text = "\0"
     if len(data) > LARGEST_FILE:
-        raise CommandError(f"{path} is too large for a file of variables.")
+        raise CommandError(f"{path} is too large to be a file of variables.")
     if "\0" in text:
-        raise CommandError(f"{path} cannot be read: it is not text in UTF-8. Save it as UTF-8.")
+        raise CommandError(f"Cannot read {path}: it is not UTF-8 text. Save it as UTF-8.")
     return text

@@ -1,4 +1,4 @@
-"""What the HTTP API reads and answers: each body has a declared serializer."""
+"""The serializers of the HTTP API: one for each request and response body."""
 
 from .answers import (
     AccessTokenDeniedSerializer,

@@ -1,4 +1,4 @@
-"""What the HTTP API answers."""
+"""The response bodies of the HTTP API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _moment(value: datetime) -> str:
 
 
 class MomentField(serializers.DateTimeField):
-    """In ISO 8601 and UTC, whatever formats the site's own API has."""
+    """In ISO 8601 and UTC, whatever formats the rest of the site uses."""
 
     def to_representation(self, value: datetime) -> str:
         return _moment(value)
@@ -34,20 +34,20 @@ class MomentField(serializers.DateTimeField):
 
 class AccessTokenSerializer(serializers.Serializer[IssuedAccessToken]):
     token = serializers.CharField(help_text=_("The JWT for Twilio's SDK."))
-    jti = serializers.CharField(help_text=_("The token's own ID, as the audit record has it."))
-    identity = serializers.CharField(help_text=_("Who the user is at Twilio."))
+    jti = serializers.CharField(help_text=_("The ID of the token, as in the audit record."))
+    identity = serializers.CharField(help_text=_("The user's identity at Twilio."))
     account_sid = serializers.CharField()
     grants = serializers.DictField(
-        child=serializers.DictField(), help_text=_("What the token grants, as Twilio reads it.")
+        child=serializers.DictField(), help_text=_("What the token grants, in Twilio's format.")
     )
     issued_at = MomentField()
     expires_at = MomentField()
     expires_in = serializers.IntegerField(help_text=_("Lifetime in seconds."))
-    refresh_at = MomentField(help_text=_("When to ask for the next token."))
+    refresh_at = MomentField(help_text=_("When to request the next token."))
 
 
 def token_answer(issued: IssuedAccessToken) -> dict[str, Any]:
-    """What ``AccessTokenSerializer`` describes, in a tenth of the time that it takes."""
+    """The output of ``AccessTokenSerializer``, made in a tenth of the time."""
     return {
         "token": issued.token,
         "jti": issued.jti,
@@ -61,13 +61,16 @@ def token_answer(issued: IssuedAccessToken) -> dict[str, Any]:
     }
 
 
-# What one may ask for
+# What a user can request
 
 
 class LifetimesSerializer(serializers.Serializer[Any]):
-    max = serializers.IntegerField(help_text=_("The most seconds that may be asked for."))
+    max = serializers.IntegerField(
+        help_text=_("The longest lifetime that can be requested, in seconds.")
+    )
     default = serializers.DictField(
-        child=serializers.IntegerField(), help_text=_("Seconds where none are asked for.")
+        child=serializers.IntegerField(),
+        help_text=_("The default lifetime of each product, in seconds."),
     )
 
     class Meta:
@@ -90,7 +93,7 @@ _OFFERED: dict[FieldKind, type[AnyField]] = {
 
 
 class OfferSerializer(serializers.Serializer[Any]):
-    """What a user may ask for of one product."""
+    """What a user can request of one product."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -130,7 +133,7 @@ def _who_and_how_long() -> dict[str, AnyField]:
 
 
 class ProductTokenOfferSerializer(OfferSerializer):
-    """What a user may ask for on the product's own page."""
+    """What a user can request at the product's own URL."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(grant, **kwargs)
@@ -160,7 +163,7 @@ def _messages() -> AnyField:
 
 
 class GrantErrorsSerializer(serializers.Serializer[Any]):
-    """The messages at the fields of one product among several."""
+    """The error messages of one product's fields, in a request for several."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(required=False, **kwargs)
@@ -173,13 +176,13 @@ class GrantErrorsSerializer(serializers.Serializer[Any]):
 
 
 class TokenErrorsSerializer(serializers.Serializer[Any]):
-    """The messages at the fields of the request, unknown ones too; or one detail."""
+    """The error messages of the request's fields, including unknown ones, or one detail."""
 
     code = serializers.CharField(
         help_text=_(
-            "The code of all messages, or “invalid” for several: required, invalid, null, blank, "
-            "max_length, min_value, max_value, unknown_field, does_not_exist; with a detail: "
-            "identity_not_allowed, account_mismatch, parse_error."
+            "The code that all messages share, or “invalid” if they differ: required, invalid, "
+            "null, blank, max_length, min_value, max_value, unknown_field or does_not_exist. With "
+            "a detail: identity_not_allowed, account_mismatch or parse_error."
         )
     )
     detail = serializers.CharField(required=False)

@@ -1,6 +1,6 @@
-"""The fields of a request: they read a value, from JSON or from an HTML form.
+"""The fields of a request: they read values from JSON or from an HTML form.
 
-Which values are legal is the grant's matter.
+The grant decides which values are valid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from twilio_tokens.grants import FieldKind, GrantField
 
 
 class OptionalField(serializers.Field):  # type: ignore[type-arg]
-    """A field that may be absent, as a blank input of an HTML form is."""
+    """A field that may be absent. A blank input of an HTML form counts as absent."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, **kwargs)
@@ -33,12 +33,12 @@ class OptionalField(serializers.Field):  # type: ignore[type-arg]
             return dictionary.get(str(self.field_name), empty)
         values = dictionary.getlist(str(self.field_name))
         if len(values) > 1:
-            return values  # which no field takes; the last alone may be blank, and grant more
+            return values  # which no field accepts; the last one alone may be blank, and grant more
         return values[0] if values and values[0] != "" else empty
 
 
 class StringField(OptionalField):
-    """Only a JSON string, kept as it is."""
+    """Accepts only a JSON string, and keeps it unchanged."""
 
     default_error_messages = {"invalid": _("Not a valid string.")}
 
@@ -49,7 +49,7 @@ class StringField(OptionalField):
 
 
 class TextField(StringField, serializers.CharField):
-    """``pattern`` is told in documents; whether a text is legal the grant decides."""
+    """``pattern`` is only for API schemas; the grant decides whether a text is valid."""
 
     def __init__(self, *, pattern: str | None = None, **kwargs: Any) -> None:
         self.pattern = pattern
@@ -62,11 +62,11 @@ class NameField(TextField):
 
 
 class WordField(StringField, serializers.ChoiceField):
-    """One of a few words. The grant checks which."""
+    """One of a few words, which the grant checks."""
 
 
 class BooleanField(OptionalField, serializers.BooleanField):
-    """Its absence means something else than no."""
+    """If it is absent, it is not False: it has no value."""
 
 
 class IntegerField(OptionalField, serializers.IntegerField):
@@ -74,13 +74,13 @@ class IntegerField(OptionalField, serializers.IntegerField):
 
 
 class _JSONText(str):
-    """What an HTML form sends for an object."""
+    """The text that an HTML form sends for an object."""
 
 
 class ObjectField(OptionalField, serializers.DictField):
-    """A JSON object of strings; in an HTML form its text."""
+    """A JSON object of strings; an HTML form sends it as text."""
 
-    # DRF's JSONField fills an empty form with "null", and quotes a text that it shows again.
+    # DRF's JSONField shows "null" in an empty form, and quotes a text when it shows it again.
     child = serializers.CharField()
     default_error_messages = {"invalid": _("Value must be valid JSON.")}
 
@@ -105,17 +105,17 @@ class ObjectField(OptionalField, serializers.DictField):
 
 
 class TTLField(IntegerField):
-    """Seconds. The limits are for ``OPTIONS``, the form and the schema: issuing decides."""
+    """Seconds. The limits are for ``OPTIONS``, forms and schemas; ``issuing`` enforces them."""
 
     def __init__(self) -> None:
         super().__init__(
             label=_("TTL"),
-            help_text=_("Lifetime in seconds. If left out, the site's default for the product."),
+            help_text=_("Lifetime in seconds. If omitted, the default of the product is used."),
         )
 
     def bind(self, field_name: str, parent: serializers.BaseSerializer[Any]) -> None:
         super().bind(field_name, parent)
-        # The page that tells of a wrong setting has a form too.
+        # The page that reports an invalid setting has a form too.
         with suppress(SettingError):
             self.min_value, self.max_value = 1, settings.max_ttl
 
@@ -144,9 +144,9 @@ def declared_field(field: GrantField) -> AnyField:
 
 
 def menu(field: AnyField, names: Iterable[str]) -> AnyField:
-    """``field`` as a person is shown it: a menu where there is something to choose from.
+    """``field`` as a form shows it: a menu if there is something to choose from.
 
-    Nothing chosen is a choice of its own, so a boolean has three.
+    Choosing nothing is possible too, so a boolean has three choices.
     """
     choices: Iterable[object]
     if isinstance(field, NameField):

@@ -1,7 +1,7 @@
-"""From a request body to grants.
+"""Turns a request body into grants.
 
-The fields of a product follow from its grant class. Here they are only read, from JSON or from
-an HTML form, and nothing unknown passes.
+The grant class of a product declares its fields. This module only reads them, from JSON or from
+an HTML form, and refuses unknown ones.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from twilio_tokens.offers import Offer
 
 from .fields import AnyField, TTLField, declared_field, menu
 
-#: Sent along by every HTML form of a Django site.
+#: Every HTML form of a Django site sends it.
 CSRF_FIELD = "csrfmiddlewaretoken"
 
-#: What belongs to no field. REST framework's own name; a site may have chosen another for its API.
+#: For errors without a field. This is REST framework's default; a site may have changed its own.
 NON_FIELD_ERRORS = "non_field_errors"
 
-#: Messages of an error answer. A body may hold thousands of mistakes.
+#: Messages in an error response. A body may contain thousands of mistakes.
 MOST_ERRORS = 10
 
-#: Keys of an error answer: an unknown field of this name is told of among the general errors.
+#: Keys of an error response: an unknown field with such a name is listed under NON_FIELD_ERRORS.
 RESERVED = {"code", "detail", NON_FIELD_ERRORS}
 
 
 class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
-    """Refuses what it does not know: a misspelt field must not widen a token."""
+    """Refuses unknown fields: a misspelt field must not make a token grant more."""
 
     def to_internal_value(self, data: object) -> dict[str, Any]:
         if not isinstance(data, Mapping):
@@ -60,15 +60,15 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
         return name in self.fields
 
     def get_initial(self) -> object:
-        """What a form shows: at first nothing, so that the raw text can be posted as it is.
+        """What a form shows: nothing at first, so that the raw data can be posted unchanged.
 
-        A refused form is shown as it was filled in; refused JSON may hold what no page can.
+        A refused form is shown as it was filled in. Refused JSON may contain what a page cannot.
         """
         refused = getattr(self, "initial_data", None)
         return super().get_initial() if html.is_html_input(refused) else {}
 
     def show_menus(self, offer: Offer) -> None:
-        """Show what the user may choose from, in a form or as ``OPTIONS`` tells it."""
+        """Show what the user can choose from, in a form or in ``OPTIONS``."""
         for name, field in list(self.fields.items()):
             shown = menu(field, offer.resources.get(name, ()))
             if shown is not field:
@@ -79,7 +79,7 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
         errors: dict[str, list[ErrorDetail]] = {}
         unknown = (name for name in data if not self.is_known(name, in_html=in_html))
         for name in islice(unknown, MOST_ERRORS + 1):
-            # A name may hold what no answer can: lone surrogates, or a whole page.
+            # A name may contain what a response cannot: lone surrogates, or far too much text.
             shown = name.encode("utf-8", "backslashreplace").decode()[:100]
             if shown in RESERVED or shown != name:
                 message = gettext("Unknown field: %(name)s.") % {"name": shown}
@@ -91,28 +91,28 @@ class StrictSerializer(serializers.Serializer):  # type: ignore[type-arg]
 
 
 class GrantSerializer(StrictSerializer):
-    """The fields of one product among several."""
+    """The fields of one product, in a request for several."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         style = {"template": "twilio_tokens/product_fieldset.html"}
         super().__init__(label=grant.label, required=False, style=style, **kwargs)
         self.grant = grant
-        # By this name schemas refer to it. A class of its own has none of the grants.
+        # Schemas refer to it by this name, because all grants share this class.
         self.Meta = SimpleNamespace(ref_name=f"{grant.__name__}Grant")
 
     def get_fields(self) -> dict[str, AnyField]:
         return {each.name: declared_field(each) for each in fields_of(self.grant)}
 
     def get_value(self, dictionary: Mapping[str, object]) -> object:
-        """In the HTML form of several products, one is wanted if ticked or filled in; what has
-        unknown fields is looked at, to be refused."""
+        """In an HTML form for several products, one is requested if its box is ticked or one of its
+        fields has a value. Unknown fields count too, so that they are refused."""
         if not isinstance(dictionary, MultiValueDict):
             return dictionary.get(str(self.field_name), empty)
         nested = html.parse_html_dict(dictionary, prefix=str(self.field_name))
         is_unknown = nested.keys() - self.fields.keys()
         tick = dictionary.get(self.field_name) or ""
         if tick and tick not in serializers.BooleanField.TRUE_VALUES:
-            return tick  # such as JSON, whose room must not be ignored: refused
+            return tick  # such as JSON: refused, because its room must not be ignored
         wanted = tick or any(nested.values()) or is_unknown
         return nested if wanted else empty
 
@@ -120,8 +120,8 @@ class GrantSerializer(StrictSerializer):
 class TokenRequestSerializer(StrictSerializer):
     """A request for a token."""
 
-    # One with a refusal is only shown, with what was filled in and these errors: the rules that
-    # a request breaks may be those of reading it or those of issuing.
+    # With a refusal it only shows what was filled in, and these errors. They come either from
+    # reading the request or from issuing the token.
     def __init__(self, refusal: object = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.refusal = refusal
@@ -133,7 +133,7 @@ class TokenRequestSerializer(StrictSerializer):
         return values
 
     def read(self, data: object) -> tuple[list[Grant], int | None]:
-        """What is asked for, and for how many seconds; or ``ValidationError``."""
+        """The requested grants and lifetime in seconds. Raises ``ValidationError``."""
         values = self.run_validation(data)
         ttl: int | None = values.pop("ttl", None)
         return self.to_grants(values), ttl
@@ -142,17 +142,17 @@ class TokenRequestSerializer(StrictSerializer):
         raise NotImplementedError
 
     def products_in(self, data: object) -> list[str]:
-        """Those asked for by a body that may be refused."""
+        """The products that a body requests, even if it is refused."""
         raise NotImplementedError
 
     def errors_of(self, error: InvalidGrant) -> dict[str, Any]:
-        """The error of a grant, at the field where it stands in a request."""
+        """The error of a grant, under the field of the request that it concerns."""
         return {error.field or NON_FIELD_ERRORS: [ErrorDetail(error.message, error.code)]}
 
     @property
     def errors(self) -> ReturnDict[str, Any]:
         errors = super().errors
-        if api_settings.NON_FIELD_ERRORS_KEY in errors:  # of the body "null"
+        if api_settings.NON_FIELD_ERRORS_KEY in errors:  # for the body "null"
             errors[NON_FIELD_ERRORS] = errors.pop(api_settings.NON_FIELD_ERRORS_KEY)
         return errors
 
@@ -164,7 +164,7 @@ class TokenRequestSerializer(StrictSerializer):
 
 
 class ProductTokenRequestSerializer(TokenRequestSerializer):
-    """A request for a token of one product."""
+    """A request for a token for one product."""
 
     def __init__(self, grant: type[Grant], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -186,7 +186,7 @@ class ProductTokenRequestSerializer(TokenRequestSerializer):
 
 
 class AccessTokenRequestSerializer(TokenRequestSerializer):
-    """A request for one token of one product or several."""
+    """A request for one token for one or several products."""
 
     def get_fields(self) -> dict[str, AnyField]:
         products = {name: GrantSerializer(grant) for name, grant in registered().items()}
@@ -222,7 +222,7 @@ class AccessTokenRequestSerializer(TokenRequestSerializer):
 
 
 def request_serializer(product: str | None, **kwargs: Any) -> TokenRequestSerializer:
-    """Of a product's page, or for None of the page of all products."""
+    """The serializer of a product's URL, or with None of the URL for all products."""
     if product is None:
         return AccessTokenRequestSerializer(**kwargs)
     return ProductTokenRequestSerializer(registered()[product], **kwargs)
@@ -230,9 +230,9 @@ def request_serializer(product: str | None, **kwargs: Any) -> TokenRequestSerial
 
 @cache
 def reader(product: str | None) -> TokenRequestSerializer:
-    """One serializer for all requests, only for its ``read()``.
+    """A serializer shared by all requests. Use only its ``read()``.
 
-    Making the fields anew is the dearest part of reading a request, and only what is shown
+    Building the fields is the most expensive part of reading a request, and only what is shown
     to a user depends on the request.
     """
     return request_serializer(product)

@@ -97,7 +97,7 @@ class Command(BaseCommand):
             return MADE_UP.format(account=demo_credentials.ACCOUNT_NAME)
         account = Account.objects.default()
         if account is None:
-            return "No Twilio account is the default. Choose one in the admin."
+            return "There is no default Twilio account. Choose one in the admin."
         return f"Tokens are for the Twilio account “{account}”."
 
     def set_up_user(self, username: str, password: str, **flags: Any) -> str:

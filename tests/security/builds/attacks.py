@@ -55,8 +55,8 @@ BUILDS = [
     Build(
         proof=f"{TEXT}::test_nobody_writes_a_line_of_the_log",
         file="exceptions.py",
-        old="self.reason = visible(reason)",
-        new="self.reason = reason",
+        old="return visible(str(self.lazy_reason))",
+        new="return str(self.lazy_reason)",
     ),
     Build(
         proof=f"{TEXT}::test_a_double_of_a_name_is_another_identity",

@@ -85,7 +85,10 @@ BUILDS = [
     Build(
         proof=f"{CACHE}::{UNCOUNTED}[out of memory]",
         file="throttles.py",
-        old='raise ThrottleUnavailable(f"The cache raised {type(error).__name__}.") from error',
+        old="raise ThrottleUnavailable(\n"
+        '                _("The cache raised {error}."),\n'
+        "                error=type(error).__name__,\n"
+        "            ) from error",
         new="return True",
     ),
     Build(

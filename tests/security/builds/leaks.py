@@ -183,7 +183,7 @@ BUILDS = [
     Build(
         proof=f"{PLACES}[command_output]",
         file="crypto.py",
-        old='f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS should',
-        new='f"Key {position} of TWILIO_TOKENS_ENCRYPTION_KEYS ({text}) should',
+        old="position=position,",
+        new="position=text,",
     ),
 ]

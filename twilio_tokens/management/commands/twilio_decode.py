@@ -21,21 +21,23 @@ STDIN = "-"
 SIGNATURE = {
     True: "valid",
     False: "not valid",
-    None: "cannot be checked: the secret of its API key is not at hand",
+    None: "cannot be checked: the secret of its API key is not available",
 }
 
 
 class Command(TerminalCommand):
     help = (
-        "Shows what is in an Access Token, also an expired one: header, claims, which stored key "
-        "signed it, and the errors that it would meet at Twilio."
+        "Shows the contents of an Access Token, even an expired one: header, claims, which stored "
+        "key signed it, and the errors that Twilio would report."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("token", nargs="*", help="the token; - or nothing reads standard input")
+        parser.add_argument(
+            "token", nargs="*", help="the token; with - or without a token, reads standard input"
+        )
 
     def handle(self, *, token: list[str], **options: Any) -> None:
-        text = " ".join(token)  # of a header there are several words
+        text = " ".join(token)  # a header has several words
         try:
             decoded = decode(self._read() if text in ("", STDIN) else text)
         except InvalidToken as error:
@@ -45,15 +47,15 @@ class Command(TerminalCommand):
 
     def _read(self) -> str:
         if sys.stdin is None or sys.stdin.closed:
-            raise CommandError("There is no standard input. Give the token as an argument.")
+            raise CommandError("There is no standard input. Pass the token as an argument.")
         if sys.stdin.isatty():
             self.stderr.write("Paste the token, press Enter, then Ctrl-D.")
         try:
             return sys.stdin.read(2 * LONGEST_TOKEN)
         except UnicodeDecodeError:
-            raise InvalidToken("This is not an Access Token, but binary data.") from None
+            raise InvalidToken("This is not an Access Token: it is binary data.") from None
         except OSError as error:
-            raise CommandError(f"Standard input cannot be read: {error.strerror}.") from None
+            raise CommandError(f"Cannot read standard input: {error.strerror}.") from None
 
 
 def _lines(token: DecodedToken) -> Iterator[str]:
@@ -68,7 +70,7 @@ def _lines(token: DecodedToken) -> Iterator[str]:
     for problem in token.problems:
         yield f"Error      {problem.code}: {visible(problem.message)}"
     if not token.problems:
-        yield "Twilio     no problem found"
+        yield "Twilio     no problems found"
 
 
 def _issued_to(record: IssuedToken) -> str:
@@ -77,7 +79,7 @@ def _issued_to(record: IssuedToken) -> str:
 
 def _when(moment: datetime | None) -> str:
     if moment is None:
-        return "not said"
+        return "not stated"
     now = datetime.now(timezone.utc)
     distance = f"{timesince(moment, now)} ago" if moment <= now else f"in {timeuntil(moment, now)}"
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({distance})"

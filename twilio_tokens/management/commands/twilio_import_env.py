@@ -25,7 +25,7 @@ from twilio_tokens.verification import Finding, verify_credentials
 
 _Row = TypeVar("_Row", bound=models.Model)
 
-#: Imports that run at once get in each other's way; then one is begun again.
+#: Concurrent imports can conflict; then one of them is repeated.
 ATTEMPTS = 5
 
 
@@ -33,7 +33,8 @@ class Command(TerminalCommand):
     help = (
         "Imports the credentials that Twilio's guides and samples keep in environment variables: "
         + ", ".join(each.first_name for each in variables.PURPOSES)
-        + ". All or nothing. Run again, it changes only SIDs and secrets that differ."
+        + ". If one of them is invalid, it imports nothing. If you run it again, it updates only "
+        "SIDs and secrets that have changed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +47,7 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--retire-others",
             action="store_true",
-            help="once Twilio accepts the API key, retire the account's older ones",
+            help="if Twilio accepts the API key, retire the account's older keys",
         )
 
     def handle(self, *, env_file: Path | str | None, retire_others: bool, **options: Any) -> None:
@@ -64,7 +65,7 @@ class Command(TerminalCommand):
 
 
 def _finding_before_retirement(given: TwilioVariables) -> Finding | None:
-    """What Twilio says of the API key; None where none would be retired, or nothing imported."""
+    """Twilio's verdict on the API key; None if no key would be retired or nothing imported."""
     if given.problems:
         return None
     account_sid, key_sid = (
@@ -98,7 +99,7 @@ def _import_once(
 
 
 class _Import:
-    """One attempt: every row is looked at, so that all problems are told at once."""
+    """One attempt. It examines every row, so that all problems are reported together."""
 
     def __init__(self, given: TwilioVariables, finding: Finding | None) -> None:
         self.found = given.found
@@ -108,12 +109,12 @@ class _Import:
         self.notes: list[str] = []
 
     def run(self, *, retire_others: bool) -> None:
-        """Raises ``CommandError``, before which nothing must be committed."""
+        """Raises ``CommandError``, after which the caller must roll back."""
         if self.finding is not None and self.finding.outcome != Outcome.VERIFIED:
             self.problems.append(f"{self._name(variables.API_KEY)}: {self.finding.message}")
         if variables.ACCOUNT in self.found:
-            # SQLite lets nobody else write from here on, instead of failing at the first save if
-            # somebody did.
+            # Takes SQLite's write lock now, instead of failing at the first save if another process
+            # has written.
             _rows(Account).filter(pk=0).update(is_default=False)
             account = self._account(self.found[variables.ACCOUNT])
             key = self._api_key(account)
@@ -127,7 +128,7 @@ class _Import:
             raise CommandError(text, returncode=self._status())
 
     def _status(self) -> int:
-        """Whether to try again later is all that can be done."""
+        """``NO_ANSWER`` if the only thing to do is to try again later."""
         waits = self.finding is not None and self.finding.outcome == Outcome.UNREACHABLE
         return NO_ANSWER if waits and len(self.problems) == 1 else FAILED
 
@@ -146,7 +147,7 @@ class _Import:
     def _api_key(self, account: Account) -> APIKey | None:
         if not {variables.API_KEY, variables.API_SECRET} <= self.found.keys():
             return None
-        # Secrets stay out of variables here, which an error report would show.
+        # The secret is not kept in a variable, which an error report would show.
         sid, secret = self.found[variables.API_KEY].value, self.found[variables.API_SECRET]
         key: APIKey | None = _rows(APIKey).filter(sid=sid).first()
         if key is None:
@@ -156,8 +157,8 @@ class _Import:
             self._create(key)
         elif key.account_id != account.pk:
             self.problems.append(
-                f"{self._name(variables.API_KEY)}: this API key is stored with another account "
-                f"than that of {self._name(variables.ACCOUNT)}."
+                f"{self._name(variables.API_KEY)}: this API key is stored with a different account "
+                f"from {self._name(variables.ACCOUNT)}."
             )
             return None
         elif matches(key.secret, secret.value, row=key.id, sid=key.sid):
@@ -166,7 +167,7 @@ class _Import:
             key.secret = secret.value
             self._update(key, ["secret"])
         if not key.is_active:
-            self.notes.append(f"API key {key} is not active; activate it in the admin.")
+            self.notes.append(f"API key {key} is not active. Activate it in the admin.")
         if self.finding is not None and not self.problems:
             key.record_check(self.finding.outcome, self.finding.message, self.finding.code)
         return key
@@ -177,13 +178,13 @@ class _Import:
         same = ({"sid": sid.value, "account": account}, {"sid": sid.value}, {"name": name})
         row = next((row for each in same if (row := rows.filter(**each).first())), None)
         if row is None:
-            # What is set only now is the admins' to change.
+            # Set only on creation; from then on, admins may change it.
             values = {"account": account, "sid": sid.value, **purpose.made_with}
             self._create(purpose.model(**values))
         elif row.account_id != account.pk:
             self.problems.append(
-                f"{sid.name}: {kind} “{row}” belongs to another account here. Rename or delete it "
-                f"in the admin, or unset {sid.name}."
+                f"{sid.name}: the {kind} “{row}” on this site belongs to another account. Rename "
+                f"or delete it in the admin, or unset {sid.name}."
             )
         elif row.sid == sid.value:
             self._tell("unchanged", row)
@@ -201,7 +202,9 @@ class _Import:
                 older.save(update_fields=["is_active", "updated_at"])
                 self._tell("retired", older)
         for newer in active.filter(created_at__gt=key.created_at):
-            self.notes.append(f"API key {newer} is newer; it is not retired and goes on signing.")
+            self.notes.append(
+                f"API key {newer} is newer, so it was not retired and continues to sign."
+            )
 
     def _create(self, row: models.Model) -> None:
         if self._is_valid(row):
@@ -217,8 +220,8 @@ class _Import:
             self._tell("updated", row)
 
     def _is_valid(self, row: models.Model) -> bool:
-        # The account is known to be there, but a replica would not know it yet. That nothing is
-        # there twice, the look-ups and the database see to.
+        # The account exists, but a replica may not know it yet. The look-ups above and the database
+        # prevent duplicates.
         try:
             row.clean_fields(exclude={"account"})
         except ValidationError as error:
@@ -234,5 +237,5 @@ class _Import:
 
 
 def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
-    """Where they are written: a replica may lag behind."""
+    """From the database for writes: a replica may lag behind."""
     return model._default_manager.using(router.db_for_write(model))

@@ -9,7 +9,7 @@ from twilio_tokens.management.terminal import TerminalCommand
 
 
 class Command(TerminalCommand):
-    help = "Counts the issued tokens of the hours that are over, for the dashboard."
+    help = "Counts the tokens issued in past hours, for the dashboard."
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
         total = 0

@@ -13,14 +13,14 @@ from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.management.terminal import TerminalCommand
 from twilio_tokens.serializers import token_answer
 
-#: What argparse stores for an option without its optional value.
+#: What argparse stores for an option that is given without its optional value.
 UNNAMED = object()
 
 
 class Command(TerminalCommand):
     help = (
-        "Issues an Access Token to a user, within that user's own rights, and prints it on "
-        "standard output."
+        "Issues an Access Token to a user, with that user's rights, and prints it on standard "
+        "output."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,16 +42,18 @@ class Command(TerminalCommand):
             )
         parser.add_argument("--ttl", type=int, help="lifetime in seconds")
         parser.add_argument(
-            "--json", action="store_true", help="print what the HTTP API answers, as JSON"
+            "--json", action="store_true", help="print the JSON response of the HTTP API"
         )
 
     def handle(self, *, username: str, ttl: int | None, **options: Any) -> None:
         users, shown = users_named(username), visible(username)
         if not users:
-            raise CommandError(f"There is no user {shown}.")
+            raise CommandError(f"There is no user named {shown}.")
         if len(users) > 1:
             names = ", ".join(visible(user.get_username()) for user in users)
-            raise CommandError(f"Several users are named {shown}: {names}. Write one exactly.")
+            raise CommandError(
+                f"Several users match {shown}: {names}. Use the exact spelling of one."
+            )
         grants = [
             _asked_for(grant, options[product])
             for product, grant in registered().items()
@@ -70,7 +72,7 @@ class Command(TerminalCommand):
 
 
 def _field_of(grant: type[Grant]) -> GrantField | None:
-    """The one that is given on the command line: the first, if it is text."""
+    """The field that can be given on the command line: the first, if it is text."""
     first = next(iter(fields_of(grant)), None)
     texts = {FieldKind.NAME, FieldKind.TEXT, FieldKind.CHOICE}
     return first if first is not None and first.kind in texts else None

@@ -23,7 +23,7 @@ from twilio_tokens.verification import Finding, verify_key, verify_resource
 _Row = TypeVar("_Row", bound=models.Model)
 COLUMNS = ("outcome", "kind", "name", "sid")
 
-#: The exit status of each. What this site cannot use has failed, too.
+#: The exit status of each outcome. Credentials that this site cannot use count as failed.
 STATUSES = {Outcome.VERIFIED: 0, Outcome.REFUSED: FAILED, Outcome.UNREACHABLE: NO_ANSWER}
 
 DAY = 86_400
@@ -31,7 +31,7 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Report:
-    """What ``--json`` prints. ``docs/monitoring.md`` promises it to programs."""
+    """The output of ``--json``. ``docs/monitoring.md`` documents it for programs."""
 
     time: str
     outcome: str
@@ -42,9 +42,9 @@ class Report:
 
 class Command(TerminalCommand):
     help = (
-        "Asks Twilio whether every active API key, and every service, app and push credential is "
-        "real. Exit status 0: all are. 1: something is refused, missing or cannot be used here. 3: "
-        "Twilio or the database does not answer, and nothing else was found."
+        "Checks every active API key and every service, app and push credential with Twilio. The "
+        "exit status is 0 if all are valid, 1 if one is refused, missing or not usable on this "
+        "site, and 3 if the only problem is that Twilio or the database does not respond."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -53,8 +53,8 @@ class Command(TerminalCommand):
             "--watch",
             type=int,
             metavar="SECONDS",
-            help="check again, so many seconds after each check, until SIGINT or SIGTERM; the exit "
-            "status is that of the last check",
+            help="repeat the check, waiting this many seconds in between, until SIGINT or SIGTERM; "
+            "the exit status is that of the last check",
         )
 
     def handle(self, *, watch: int | None, **options: Any) -> None:
@@ -64,7 +64,7 @@ class Command(TerminalCommand):
         elif 1 <= watch <= DAY:
             report = self._watch(watch, _json if options["json"] else _news)
         else:
-            raise CommandError(f"--watch should be from 1 to {DAY:,} seconds.")
+            raise CommandError(f"--watch must be from 1 to {DAY:,} seconds.")
         if report.status:
             raise CommandError(report.message, returncode=report.status)
 
@@ -74,7 +74,7 @@ class Command(TerminalCommand):
         self.stdout.flush()
 
     def _watch(self, seconds: int, lines_of: Callable[[Report], Iterable[str]]) -> Report:
-        """The last report before a signal came; before the first one it ends any command."""
+        """The last report before a signal. Before the first report, a signal ends the command."""
         report = None
         with _signals_noted() as signals:
             try:
@@ -84,7 +84,7 @@ class Command(TerminalCommand):
                         raise KeyboardInterrupt
                     report = latest
                     self._print(lines_of(report))
-                    # None is held meanwhile, nor one used that has broken.
+                    # Holds no connection while waiting, and reuses no broken one.
                     connections.close_all()
                     time.sleep(seconds)
             except KeyboardInterrupt:
@@ -95,7 +95,7 @@ class Command(TerminalCommand):
 
 @contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM interrupt, and are noted: a database's driver may make an error of it."""
+    """SIGINT and SIGTERM interrupt and are recorded: a database driver may hide the interrupt."""
     signals: list[int] = []
 
     def interrupt(number: int, frame: object) -> None:
@@ -110,7 +110,7 @@ def _signals_noted() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
 
-# What is found
+# The report
 
 
 def _report() -> Report:
@@ -123,11 +123,11 @@ def _report() -> Report:
     except (TwilioTokensError, Error) as error:
         failure = told(error)
         problems = [*_not_verified(checked), (failure.returncode, str(failure))]
-    # What somebody has to mend counts more than what may be over soon.
+    # A problem that needs fixing counts more than one that may be temporary.
     status = min((status for status, _sentence in problems), default=0)
     outcome = next(each for each in Outcome if STATUSES[each] == status)
     sentences = [sentence for _status, sentence in problems]
-    message = " ".join(sentences or [f"{len(checked)} of {len(checked)} are verified."])
+    message = " ".join(sentences or [f"Verified: {len(checked)} of {len(checked)}."])
     return Report(now, outcome.value, status, message, checked)
 
 
@@ -135,7 +135,7 @@ def _not_verified(checked: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
     statuses = {_status(each) for each in checked} - {0}
     if statuses:
         count = len([each for each in checked if _status(each)])
-        yield min(statuses), f"{count} of {len(checked)} are not verified."
+        yield min(statuses), f"Not verified: {count} of {len(checked)}."
 
 
 def _status(result: dict[str, Any]) -> int:
@@ -144,20 +144,25 @@ def _status(result: dict[str, Any]) -> int:
 
 def _missing() -> Iterator[tuple[int, str]]:
     if not _rows(APIKey).filter(is_active=True).exists():
-        yield FAILED, "There is no active API key."
+        yield FAILED, "There is no active API key. Add or activate one in the admin."
     elif settings.account is None and not _rows(Account).filter(is_default=True).exists():
-        yield FAILED, "No account is the default. Choose one in the admin."
+        yield FAILED, "There is no default account. Choose one in the admin."
 
 
 def _rows(model: type[_Row]) -> models.QuerySet[_Row]:
-    """Not a replica's: what it finds is stored with the rows that there are."""
+    """Not from a replica, because the results are stored with the rows."""
     return model._default_manager.using(router.db_for_write(model))
 
 
 def _results() -> Iterator[dict[str, Any]]:
     without_key = _rows(Account).filter(is_default=True).exclude(api_keys__is_active=True)
     for account in without_key if settings.account is None else ():
-        yield _result(account, "not_configured", "It has no active API key.", account=account)
+        yield _result(
+            account,
+            "not_configured",
+            "The account has no active API key. Add one.",
+            account=account,
+        )
     for key in _rows(APIKey).filter(is_active=True).select_related("account"):
         yield _checked(key, verify_key)
     for model in resource_kinds():
@@ -169,7 +174,7 @@ def _checked(row: APIKey | Resource, verify: Callable[[Any], Finding]) -> dict[s
     try:
         finding = verify(row)
     except Unavailable as error:
-        # Twilio was not asked, so what it said last stays stored.
+        # Twilio was not contacted, so its last result remains stored.
         return _result(row, error.code, error.reason, account=row.account)
     row.record_check(finding.outcome, finding.message, finding.code)
     return _result(row, finding.outcome, finding.message, finding.code, account=row.account)
@@ -194,7 +199,7 @@ def _result(
     }
 
 
-# How it is shown
+# The output
 
 
 def _json(report: Report) -> Iterator[str]:
@@ -202,7 +207,7 @@ def _json(report: Report) -> Iterator[str]:
 
 
 def _news(report: Report) -> Iterator[str]:
-    """A line, and one more for each that is not verified."""
+    """One line, and another for each credential that is not verified."""
     first, _rest, _of_it = report.message.partition("\n")
     yield f"{report.time}  {report.outcome}  {first}"
     yield from _lines([each for each in report.checked if _status(each)])
