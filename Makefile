@@ -10,7 +10,7 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test two-nodes sites browser lint types matrix mutants bench lock audit dist clean
+.PHONY: help demo test two-nodes sites browser lint types matrix mutants bench messages lock audit dist clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ bench: .venv/.development ## measure what issuing costs, all of it or ROWS='issu
 types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy
 	tests/node/node_modules/.bin/tsc --project tests/node
+
+messages: .venv/.development ## bring the translations up to date with the sources, and compile them
+	.venv/bin/python -m supply.messages
 
 matrix: .venv/.development tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
 	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
