@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -124,6 +125,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
@@ -200,6 +202,14 @@ METRICS_PORT = env.int("METRICS_PORT", default=None)
 # Language, time and files
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("en", "English"),
+    ("de", "Deutsch"),
+    ("es", "Español"),
+    ("fr", "Français"),
+    ("ja", "日本語"),
+    ("pt-br", "Português (Brasil)"),
+]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
@@ -224,7 +234,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "rest_framework:login"
 LOGIN_REDIRECT_URL = "home"
-LOGOUT_REDIRECT_URL = "home"
 
 REST_FRAMEWORK = {
     # The first decides what somebody who is not signed in is told. TokenAuthentication says 401;
@@ -246,6 +255,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+# Twilio. With the Auth Token it signs its requests for TwiML: see calls.py.
+
+TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
+
 # Twilio tokens
 
 TWILIO_TOKENS_ENCRYPTION_KEYS = env.list("TWILIO_TOKENS_ENCRYPTION_KEYS", default=[])
@@ -254,7 +267,11 @@ TWILIO_TOKENS_IDENTITY = env.str(
 )
 TWILIO_TOKENS_WORKER = "example_project.workers.worker"
 TWILIO_TOKENS_MAX_TTL = env.int("TWILIO_TOKENS_MAX_TTL", default=86_400)
-TWILIO_TOKENS_ROOM_REQUIRED = env.bool("TWILIO_TOKENS_ROOM_REQUIRED", default=False)
+# A token without a room joins any room; the policy says who may join which.
+TWILIO_TOKENS_ROOM_REQUIRED = env.bool("TWILIO_TOKENS_ROOM_REQUIRED", default=True)
+TWILIO_TOKENS_ROOM_POLICY = (
+    env.str("TWILIO_TOKENS_ROOM_POLICY", default="example_project.meetings.may_join") or None
+)
 TWILIO_TOKENS_THROTTLE_RATE = env.str("TWILIO_TOKENS_THROTTLE_RATE", default="60/min") or None
 TWILIO_TOKENS_AUDIT = env.bool("TWILIO_TOKENS_AUDIT", default=True)
 TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = env.float(

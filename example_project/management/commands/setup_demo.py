@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import BaseCommand, CommandError, call_command
+from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
 from example_project import demo_credentials
+from example_project.models import Meeting
 from example_project.settings import ENV_FILE, env
 from twilio_tokens.models import Account
 
@@ -51,7 +54,7 @@ Or get a token here:
 
 
 class Command(BaseCommand):
-    help = "Make the users and the credentials of the example site. What is there stays."
+    help = "Make the users, meetings and credentials of the example site. What exists stays."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -63,9 +66,17 @@ class Command(BaseCommand):
     def handle(self, *, address: str, **options: Any) -> None:
         self.set_up_credentials()
         staff = self.set_up_user(
-            "staff", env.str("DEMO_STAFF_PASSWORD"), is_staff=True, is_superuser=True
+            "staff",
+            env.str("DEMO_STAFF_PASSWORD"),
+            first_name="Sam",
+            last_name="Ito",
+            is_staff=True,
+            is_superuser=True,
         )
-        demo = self.set_up_user("demo", env.str("DEMO_USER_PASSWORD"))
+        demo = self.set_up_user(
+            "demo", env.str("DEMO_USER_PASSWORD"), first_name="Dana", last_name="Costa"
+        )
+        self.set_up_meetings()
         token, _ = Token.objects.get_or_create(user=User.objects.get(username="demo"))
         self.stdout.write(
             BANNER.format(
@@ -99,6 +110,22 @@ class Command(BaseCommand):
         if account is None:
             return "There is no default Twilio account. Choose one in the admin."
         return f"Tokens are for the Twilio account “{account}”."
+
+    def set_up_meetings(self) -> None:
+        """Two are open now, one opens tomorrow, and to one only staff is invited."""
+        if Meeting.objects.exists():
+            return
+        staff, demo = (User.objects.get(username=name) for name in ("staff", "demo"))
+        team, _ = Group.objects.get_or_create(name="Team")
+        team.user_set.add(staff, demo)
+        now = timezone.now()
+        for room, starts, ends in (
+            ("DailyStandup", now, None),
+            ("Workshop", now, now + timedelta(hours=8)),
+            ("Retrospective", now + timedelta(days=1), now + timedelta(days=1, hours=1)),
+        ):
+            Meeting.objects.create(room=room, starts=starts, ends=ends).groups.add(team)
+        Meeting.objects.create(room="Boardroom").users.add(staff)
 
     def set_up_user(self, username: str, password: str, **flags: Any) -> str:
         user = User.objects.filter(username=username).first()

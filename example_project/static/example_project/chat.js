@@ -1,5 +1,5 @@
 import { TokenSource } from "../twilio_tokens/twilio-tokens.js";
-import { $, clearProblem, enter, fail, say, sdk, told } from "./page.js";
+import { $, clearProblem, enter, fail, language, say, sdk, told } from "./page.js";
 
 const { Client } = sdk("Conversations");
 
@@ -8,7 +8,7 @@ let client = null;
 let open = null;
 
 async function start() {
-  say("Connecting …");
+  say(gettext("Connecting …"));
   const { token, identity } = await tokens.get({ tries: 5 });
   client = new Client(token);
   tokens.supply(client);
@@ -18,12 +18,15 @@ async function start() {
   });
   client.on("connectionStateChanged", (state) => {
     if (state === "connected") clearProblem();
-    say(state === "connected" ? `Connected as ${identity}` : `Not connected (${state})`);
+    const text =
+      state === "connected" ? gettext("Connected as %(identity)s") : gettext("Not connected (%(state)s)");
+    say(interpolate(text, { identity, state }, true));
   });
   client.on("connectionError", (error) => {
     // Without a code it is the network, and the Client tries again by itself.
-    fail(error.errorCode ? error : new Error("Twilio cannot be reached. Check the network."));
-    if (error.terminal) say("Refused");
+    const unreachable = gettext("Twilio cannot be reached. Check the network.");
+    fail(error.errorCode ? error : new Error(unreachable));
+    if (error.terminal) say(gettext("Refused"));
   });
   for (const event of ["conversationJoined", "conversationLeft", "conversationUpdated"]) {
     client.on(event, () => listConversations().catch(fail));
@@ -87,7 +90,7 @@ function bubble({ sid, author, body, dateCreated }) {
   const [name, text, time] = ["b", "p", "time"].map((tag) => document.createElement(tag));
   name.textContent = author;
   text.textContent = body;
-  time.textContent = dateCreated?.toLocaleTimeString([], { timeStyle: "short" });
+  time.textContent = dateCreated?.toLocaleTimeString(language, { timeStyle: "short" });
   li.append(name, text, time);
   return li;
 }
@@ -120,6 +123,6 @@ onSubmit($("create"), $("new-name"), async (name) => {
 });
 
 start().catch((error) => {
-  say("Not connected");
+  say(gettext("Not connected"));
   fail(error);
 });

@@ -1,4 +1,5 @@
 // What the four pages share: their states, their status line, their problem, their token.
+// `gettext` and its like are Django's: the page loads its JavaScriptCatalog first.
 
 import { TokenError } from "../twilio_tokens/twilio-tokens.js";
 import { meaning } from "./twilio-errors.js";
@@ -11,6 +12,14 @@ export function enter(state) {
   for (const part of document.querySelectorAll("[data-in]")) {
     part.hidden = !part.dataset.in.split(" ").includes(state);
   }
+}
+
+/** In the language of the page, not of the browser. */
+export const language = document.documentElement.lang;
+
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const options = { dateStyle: "medium", timeStyle: "short" };
+  time.textContent = new Date(time.dateTime).toLocaleString(language, options);
 }
 
 export function say(text) {
@@ -34,16 +43,26 @@ export function clearProblem() {
 }
 
 function describe(error) {
-  if (error instanceof TokenError) return [`No token (${error.code}).`, error.detail];
+  if (error instanceof TokenError) {
+    return [interpolate(gettext("No token (%s)."), [error.code]), error.detail];
+  }
   const code = error.code ?? error.errorCode;
-  if (typeof code === "number") return [`Twilio says ${code}.`, meaning(code) ?? error.message];
+  if (typeof code === "number") {
+    return [interpolate(gettext("Twilio says %s."), [code]), meaning(code) ?? error.message];
+  }
   if (error.name === "NotAllowedError") {
-    return ["No camera or microphone.", "Allow this page to use them in the browser’s settings."];
+    return [
+      gettext("No camera or microphone."),
+      gettext("Allow this page to use them in the browser’s settings."),
+    ];
   }
   if (error.name === "NotFoundError") {
-    return ["No camera or microphone.", "The browser found none: connect one and try again."];
+    return [
+      gettext("No camera or microphone."),
+      gettext("The browser found none. Connect one and try again."),
+    ];
   }
-  return ["That did not work.", error.message];
+  return [gettext("That did not work."), error.message];
 }
 
 /** What a TokenSource tells the page. */
@@ -54,7 +73,9 @@ export const told = {
   },
   onError(error, retryIn) {
     fail(error);
-    if (retryIn !== null) $("problem-text").append(` Trying again in ${Math.ceil(retryIn)} s.`);
+    if (retryIn === null) return;
+    const again = interpolate(gettext("Trying again in %s s."), [Math.ceil(retryIn)]);
+    $("problem-text").append(` ${again}`);
   },
 };
 
@@ -70,7 +91,9 @@ function showToken(answer) {
   const end = Date.now() + answer.expires_in * 1000;
   const draw = () => {
     const left = Math.max(0, Math.round((end - Date.now()) / 1000));
-    $("token-left").textContent = left ? `expires in ${clock(left)}` : "expired";
+    $("token-left").textContent = left
+      ? interpolate(gettext("expires in %s"), [clock(left)])
+      : gettext("expired");
   };
   clearInterval(countdown);
   countdown = setInterval(draw, 1000);
@@ -93,8 +116,11 @@ export function clock(seconds) {
 export function sdk(name) {
   const found = window.Twilio?.[name];
   if (!found) {
-    say("Not ready");
-    fail(new Error("Twilio’s SDK is not installed. Run “make demo”, or “npm ci” in example_project."));
+    say(gettext("Not ready"));
+    const how = gettext(
+      "Twilio’s SDK is not installed. Run “make demo”, or “npm ci” in example_project.",
+    );
+    fail(new Error(how));
     throw new Error(`Twilio.${name} is missing`);
   }
   return found;

@@ -11,7 +11,7 @@ let ticking;
 async function goOnline() {
   clearProblem();
   enter("connecting");
-  say("Connecting …");
+  say(gettext("Connecting …"));
   const mine = (tokens = new TokenSource($("phone").dataset.tokens, {}, told));
   try {
     const { token } = await tokens.get({ tries: 5 });
@@ -21,9 +21,9 @@ async function goOnline() {
     device.on("registered", () => {
       clearProblem();
       if (!call) enter("online");
-      say(`Online as ${device.identity}`);
+      say(interpolate(gettext("Online as %s"), [device.identity]));
     });
-    device.on("unregistered", () => say("Connecting …"));
+    device.on("unregistered", () => say(gettext("Connecting …")));
     device.on("incoming", (incoming) => follow(incoming, "ringing"));
     device.on("error", fail);
     await device.register();
@@ -37,7 +37,7 @@ function goOffline(error) {
   device?.destroy();
   tokens = device = call = null;
   enter("off");
-  say("Offline");
+  say(gettext("Offline"));
   if (error) fail(error);
 }
 
@@ -50,15 +50,21 @@ async function dial(to) {
   }
 }
 
+function fill(places, text) {
+  for (const place of document.querySelectorAll(places)) place.textContent = text;
+}
+
 /** Show a call from its first ring to its end. */
 function follow(current, state, peer = current.parameters.From) {
   call = current;
-  for (const place of document.querySelectorAll(".peer")) {
-    place.textContent = peer.replace(/^client:/, "");
-  }
-  $("clock").textContent = state === "calling" ? "calling …" : "";
+  const identity = peer.replace(/^client:/, "");
+  // The name comes from this site's TwiML, by way of Twilio: see calls.py.
+  const name = call.customParameters.get("caller");
+  fill(".peer", name ?? identity);
+  fill(".identity", name && name !== identity ? identity : "");
+  $("clock").textContent = state === "calling" ? gettext("calling …") : "";
   enter(state);
-  call.on("ringing", () => ($("clock").textContent = "ringing …"));
+  call.on("ringing", () => ($("clock").textContent = gettext("ringing …")));
   call.on("accept", () => {
     const start = Date.now();
     const draw = () => ($("clock").textContent = clock(Math.floor((Date.now() - start) / 1000)));
@@ -93,4 +99,4 @@ $("mute").addEventListener("click", () => {
 });
 
 enter("off");
-say("Offline");
+say(gettext("Offline"));

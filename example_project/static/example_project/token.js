@@ -1,10 +1,10 @@
 import { TokenError, TokenSource } from "../twilio_tokens/twilio-tokens.js";
-import { $, fail, say, told } from "./page.js";
+import { $, fail, language, say, told } from "./page.js";
 
 const form = $("ask");
 const url = form.dataset.tokens;
 
-/** What “Refresh by itself” supplies: the page, in place of an SDK. */
+/** What “Refresh automatically” supplies: the page, in place of an SDK. */
 const page = { on() {}, updateToken() {} };
 
 let tokens = null;
@@ -20,12 +20,12 @@ async function start() {
     select.append(...offered[select.dataset.names].map((name) => new Option(name)));
     if (offered.default) select.value = offered.default;
   }
-  if (offer.video.room_required) form.elements["video.room"].placeholder = "Required";
+  if (offer.video.room_required) form.elements["video.room"].placeholder = gettext("Required");
   for (const fieldset of form.querySelectorAll("[data-product]")) {
     const { problem } = offer[fieldset.dataset.product];
     fieldset.querySelector(".problem-text").textContent = problem?.detail ?? "";
   }
-  say(`Tokens for ${offer.identity}`);
+  say(interpolate(gettext("Tokens for %s"), [offer.identity]));
 }
 
 /** The form as the body of the request: what is left empty is left out. */
@@ -53,7 +53,7 @@ function onToken(answer) {
 }
 
 function time(text) {
-  return new Date(text).toLocaleString();
+  return new Date(text).toLocaleString(language);
 }
 
 async function get() {

@@ -15,7 +15,7 @@ let audio = null;
 async function join(name) {
   clearProblem();
   enter("joining");
-  say("Joining …");
+  say(gettext("Joining …"));
   // Not before somebody clicks: browsers allow no sound until then.
   audio ??= new AudioContext();
   $("room-name").textContent = name;
@@ -45,7 +45,7 @@ function enterRoom(joined) {
     tile(participant).remove();
     tellWho();
   });
-  room.on("reconnecting", () => say("The connection is lost. Reconnecting …"));
+  room.on("reconnecting", () => say(gettext("The connection is lost. Reconnecting …")));
   room.on("reconnected", tellWho);
   room.once("disconnected", (left, error) => {
     room = null;
@@ -66,7 +66,7 @@ function leave(error) {
   $("stage").replaceChildren();
   for (const button of [$("mute"), $("camera")]) button.setAttribute("aria-pressed", "false");
   enter("idle");
-  say("Not in a room");
+  say(gettext("Not in a room"));
   if (error) fail(error);
 }
 
@@ -78,8 +78,15 @@ function stop(these) {
 }
 
 function tellWho() {
-  const others = room.participants.size;
-  say(`Connected as ${room.localParticipant.identity}, with ${others || "no"} other${others === 1 ? "" : "s"}`);
+  const [others, { identity }] = [room.participants.size, room.localParticipant];
+  const text = others
+    ? ngettext(
+        "Connected as %(identity)s, with %(others)s other",
+        "Connected as %(identity)s, with %(others)s others",
+        others,
+      )
+    : gettext("Connected as %(identity)s, with no others");
+  say(interpolate(text, { identity, others }, true));
 }
 
 // The stage: a tile for each participant
@@ -91,12 +98,13 @@ function tile({ sid, identity }) {
   figure.id = id;
   figure.append(document.createElement("figcaption"));
   figure.lastChild.textContent = identity;
+  figure.lastChild.dataset.muted = gettext("muted");
   $("stage").append(figure);
   return figure;
 }
 
 function showMe() {
-  const mine = tile({ sid: "me", identity: "You" });
+  const mine = tile({ sid: "me", identity: gettext("You") });
   for (const track of tracks) {
     // Not one’s own sound, which would come back: its tile shows that it is heard.
     if (track.kind === "video") mine.prepend(track.attach());
@@ -148,7 +156,7 @@ function toggle(button, kind) {
 
 $("join").addEventListener("submit", (event) => {
   event.preventDefault();
-  join($("room").value);
+  join(event.submitter.value);
 });
 $("leave").addEventListener("click", () => leave());
 $("mute").addEventListener("click", () => toggle($("mute"), "audio"));
@@ -156,4 +164,4 @@ $("camera").addEventListener("click", () => toggle($("camera"), "video"));
 addEventListener("pagehide", () => room?.disconnect());
 
 enter("idle");
-say("Not in a room");
+say(gettext("Not in a room"));
