@@ -52,7 +52,19 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
+
+# HTTPS, unless the site runs on your own machine. A proxy that ends TLS must say so in a header,
+# which SECURE_PROXY_SSL_HEADER names: HTTP_X_FORWARDED_PROTO,https.
+
+HTTPS = env.bool("HTTPS", default=not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health/$"]  # load balancers ask the nodes by plain HTTP
+SECURE_PROXY_SSL_HEADER = env.tuple("SECURE_PROXY_SSL_HEADER", default=None)
+# Seconds. Raise it to a year once all works: browsers hold on to it.
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=3_600) if HTTPS else 0
+# Whether subdomains are HTTPS only, too, is for the owner of the domain to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # What error pages and mails to ADMINS never show.
 

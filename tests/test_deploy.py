@@ -16,12 +16,16 @@ from typing import Any
 
 import pytest
 import yaml
+from django.core.management.utils import get_random_secret_key
+
+from twilio_tokens.crypto import generate_key
 
 from .two_nodes import __main__ as two_nodes
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 EXAMPLE = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "env.example").read_text(), re.MULTILINE))
+HOST = "tokens.example.com"
 SECRETS = {"SECRET_KEY", "TWILIO_TOKENS_ENCRYPTION_KEYS", "POSTGRES_PASSWORD"}
 
 
@@ -77,6 +81,66 @@ def test_each_variable_of_the_example_is_read_by_something() -> None:
     readers = (DEPLOY.parent / "example_project/settings.py", DEPLOY / "gunicorn.conf.py")
     read = "".join(path.read_text() for path in (*readers, DEPLOY / "compose.yaml"))
     assert [name for name in EXAMPLE if name not in read] == []
+
+
+# The settings in production
+
+
+def production() -> dict[str, str]:
+    """The variables of a node of the compose file, with what its ``.env`` must add."""
+    written = {
+        "SECRET_KEY": get_random_secret_key(),
+        "TWILIO_TOKENS_ENCRYPTION_KEYS": generate_key(),
+        "ALLOWED_HOSTS": HOST,
+        "POSTGRES_PASSWORD": "password",
+    }
+
+    def value(variable: re.Match[str]) -> str:
+        return written.get(variable["name"]) or variable["default"] or ""
+
+    pattern = r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*)|:\?[^}]*)\}"
+    environment = COMPOSE["x-app"]["environment"]
+    # Not what the tests and this checkout's demo have.
+    here = {"DJANGO_SETTINGS_MODULE": "example_project.settings", "DEBUG": "false"}
+    return {name: re.sub(pattern, value, text) for name, text in environment.items()} | here
+
+
+def test_django_finds_nothing_to_say_about_the_settings_in_production() -> None:
+    command = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+    done = run(*command, **production())
+    assert done.returncode == 0, done.stderr
+    assert "no issues (2 silenced)" in done.stdout
+    without = run(*command, **{**production(), "HTTPS": "false"})
+    assert without.returncode == 1
+    assert "security.W004" in without.stderr
+
+
+ASK = """
+import django; django.setup()
+from django.test import Client
+client = Client(headers={"host": "%s"})
+plain = client.get("/accounts/login/?next=/video/")
+print(plain.status_code, plain["Location"])
+print(client.get("/health/").status_code)
+answer = client.get("/accounts/login/", headers={"x-forwarded-proto": "https"})
+print(answer.status_code, answer["Strict-Transport-Security"])
+print(answer["X-Content-Type-Options"], answer["X-Frame-Options"], answer["Referrer-Policy"])
+print("frame-ancestors 'none'" in answer["Content-Security-Policy"])
+print(answer.cookies["csrftoken"]["secure"])
+"""
+
+
+def test_in_production_browsers_use_https_alone() -> None:
+    nowhere = {"DATABASE_URL": "sqlite://:memory:", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = run("-c", ASK % HOST, **{**production(), **nowhere})
+    assert done.stdout.splitlines() == [
+        f"301 https://{HOST}/accounts/login/?next=/video/",
+        "500",  # it has no account, and says so over plain HTTP
+        "200 max-age=3600",
+        "nosniff DENY same-origin",
+        "True",
+        "True",
+    ], done.stderr
 
 
 @contextmanager

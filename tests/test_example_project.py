@@ -27,6 +27,10 @@ TWILIO = re.compile(
 )
 
 
+#: Of a meeting of the demo's, which is always open.
+ROOM = "DailyStandup"
+
+
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository, as far as the example goes, after ``make demo``'s first steps."""
@@ -97,7 +101,7 @@ def test_without_credentials_it_makes_some_up_and_says_so(site: Path) -> None:
     assert "staff, password " in said
     assert run(site, "manage.py", "setup_demo") == said
     token = run(
-        site, "manage.py", "twilio_token", "demo", "--video", "A", "--chat", "support", "--voice"
+        site, "manage.py", "twilio_token", "demo", "--video", ROOM, "--chat", "support", "--voice"
     )
     assert token.count(".") == 2
 
@@ -112,7 +116,7 @@ def test_it_imports_the_credentials_of_the_environment_or_of_a_file(site: Path) 
     }
     said = run(site, "manage.py", "setup_demo", **variables)
     assert "Tokens are for the Twilio account “default”." in said
-    token = run(site, "manage.py", "twilio_token", "demo", "--video")
+    token = run(site, "manage.py", "twilio_token", "demo", "--video", ROOM)
     assert decoded(token.strip(), secret)["sub"] == sid("AC")
 
     lines = [f"{name}={value}" for name, value in variables.items()]
@@ -324,7 +328,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 def test_its_log_has_a_line_of_json_for_each_token_with_the_id_of_the_request(
     served: Served,
 ) -> None:
-    issued, refused = served.ask(room="A"), served.ask(rooom="A")
+    issued, refused = served.ask(room=ROOM), served.ask(rooom=ROOM)
     assert (issued.status_code, refused.status_code) == (201, 400)
     lines = [line for line in served.lines() if line["name"] == "twilio_tokens.outcomes"][-2:]
     assert [line["request_id"] for line in lines] == [
@@ -373,8 +377,8 @@ def issued_in(scrape: str) -> float:
 def test_prometheus_gets_what_the_dashboard_asks_for(served: Served) -> None:
     before = issued_in(served.scrape())
     for _ in range(4):
-        served.ask(room="A")
-    served.ask(rooom="A")
+        served.ask(room=ROOM)
+    served.ask(rooom=ROOM)
     served.check_the_key()
     scrape = served.scrape()
     assert issued_in(scrape) == before + 4

@@ -64,11 +64,13 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
         CACHE_URL="locmemcache://",
         SECRET_KEY="x" * 60,
         DEBUG="false",
+        HTTPS="false",
         ALLOWED_HOSTS="127.0.0.1",
         TWILIO_TOKENS_ENCRYPTION_KEYS=generate_key(),
         TWILIO_TOKENS_IDENTITY="twilio_tokens.identity.username",
         TWILIO_TOKENS_MAX_TTL="86400",
         TWILIO_TOKENS_ROOM_REQUIRED="false",
+        TWILIO_TOKENS_ROOM_POLICY="",
         TWILIO_TOKENS_AUDIT="true",
         TWILIO_TOKENS_THROTTLE_RATE="",  # or hardly a request would be looked at
     )
