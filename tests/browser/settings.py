@@ -23,6 +23,10 @@ DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "var" / "browser-tests.sqlite
 TWILIO_TOKENS_CREDENTIAL_CACHE_SECONDS = 0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# A test that has a policy says so. Demo's are those of meetings.
+TWILIO_TOKENS_ROOM_REQUIRED = False
+TWILIO_TOKENS_ROOM_POLICY = None
+
 # The SDK for Sync, for which the example has no page.
 STATICFILES_DIRS = [
     *STATICFILES_DIRS,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from tests.rows import new_secret, sid
@@ -112,6 +114,20 @@ def test_a_call_is_accepted_muted_and_hung_up(page: Page, bob: Page) -> None:
     bob.get_by_role("button", name="Hang up").click()
     for side in (page, bob):
         expect(side.get_by_label("Call")).to_be_visible()
+
+
+def test_the_site_connects_a_call_and_tells_who_calls(
+    page: Page, bob: Page, twilio: Twilio, site: str, settings: Any
+) -> None:
+    settings.TWILIO_AUTH_TOKEN = twilio.auth_token = secrets.token_hex(16)
+    twilio.voice_url = f"{site}/phone/twiml/"
+    User.objects.filter(username="anna").update(first_name="Anna", last_name="Silva")
+    call(online(page), "bob")
+    expect(bob.locator(".caller").first).to_have_text("Anna Silva is calling")
+    expect(bob.locator(".identity").first).to_have_text("anna")
+    bob.get_by_role("button", name="Accept").click()
+    expect(bob.locator("#clock")).to_contain_text("0:0")
+    expect(page.locator(".caller").last).to_contain_text("bob")
 
 
 def test_a_call_may_be_rejected(page: Page, bob: Page) -> None:

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, Route, expect
 
 from example_project import demo_credentials
+from example_project.models import Meeting
 from tests.issued import decoded
 from tests.rows import sid
 from twilio_tokens.grants import WorkerGrant
@@ -109,10 +110,10 @@ def test_the_lifetime_counts_down_and_the_token_is_refreshed_now(page: Page, sec
 def test_it_refreshes_by_itself_if_one_likes(page: Page) -> None:
     open_page(page)
     page.get_by_label("Lifetime in seconds").fill("4")
-    page.get_by_label("Refresh by itself").check()
+    page.get_by_label("Refresh automatically").check()
     page.get_by_role("button", name="Get a token").click()
     expect(page.locator("#count")).to_have_text("3")
-    page.get_by_label("Refresh by itself").uncheck()
+    page.get_by_label("Refresh automatically").uncheck()
     expect(page.locator("#token-left")).to_have_text("expired")
     assert IssuedToken.objects.count() == int(page.locator("#count").inner_text())
 
@@ -146,6 +147,7 @@ def test_what_this_user_cannot_get_is_said_beside_it(page: Page, chat_service: C
 def made_up(sockets: Sockets, site: str) -> None:
     """A Twilio that has never heard of the site's account."""
     demo_credentials.store()
+    Meeting.objects.create(room="A").users.add(User.objects.get_or_create(username="anna")[0])
     sockets.use(Twilio(account=sid("AC"), key=sid("SK"), secret="of somebody else's key"))
 
 

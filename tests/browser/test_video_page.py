@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
+from example_project.models import Meeting
 from tests.rows import new_secret, sid
 from twilio_tokens.models import IssuedToken
 
@@ -14,15 +18,27 @@ from .pages import SignedIn, expect_status, wait_past_expiry
 from .site_answers import change, down_for_two_requests, hold_back, tamper, throttled_for
 from .twilio_sockets import Sockets, Twilio
 
-pytestmark = pytest.mark.usefixtures("twilio")
+pytestmark = pytest.mark.usefixtures("twilio", "meeting")
 
 ALONE = "Connected as anna, with no others"
 
 
+def invite(*usernames: str, room: str, **times: Any) -> Meeting:
+    meeting = Meeting.objects.create(room=room, **times)
+    for username in usernames:
+        meeting.users.add(User.objects.get_or_create(username=username)[0])
+    return meeting
+
+
+@pytest.fixture
+def meeting(twilio: Twilio, settings: Any) -> Meeting:
+    settings.TWILIO_TOKENS_ROOM_POLICY = "example_project.meetings.may_join"
+    return invite("anna", "bob", room="DailyStandup")
+
+
 def join(page: Page, room: str = "DailyStandup") -> Page:
     page.goto("/video/")
-    page.get_by_label("Room").fill(room)
-    page.get_by_role("button", name="Join").click()
+    page.get_by_role("button", name=f"Join {room}").click()
     return page
 
 
@@ -45,6 +61,7 @@ def tokens(twilio: Twilio) -> list[str]:
 def test_one_enters_a_room_with_a_token_for_this_user_and_this_room(
     page: Page, twilio: Twilio
 ) -> None:
+    invite("anna", room="Ärzte 会議室")
     expect_status(join(page, "Ärzte 会議室"), ALONE)
     (token,) = tokens(twilio)
     arrival = twilio.of("video")[-1]
@@ -90,13 +107,47 @@ def test_a_token_for_another_room_is_refused(page: Page) -> None:
     expect(page.locator("#problem")).to_contain_text("Twilio says 20106.")
 
 
-def test_a_room_that_the_policy_forbids_gets_no_token(page: Page, settings: Any) -> None:
-    settings.TWILIO_TOKENS_ROOM_POLICY = lambda user, room: room == "DailyStandup"
-    join(page, "Boardroom")
+# Which rooms
+
+
+def test_one_is_offered_the_rooms_that_one_may_join(page: Page) -> None:
+    now = timezone.now()
+    invite("bob", room="Boardroom")
+    invite("anna", room="Yesterday", starts=now - timedelta(days=2), ends=now - timedelta(days=1))
+    invite("anna", room="Tomorrow", starts=now + timedelta(days=1))
+    page.goto("/video/")
+    expect(page.locator(".meetings h2")).to_have_text(["DailyStandup", "Tomorrow"])
+    expect(page.get_by_role("button", name="Join")).to_have_count(1)
+    expect(page.locator(".meetings li", has_text="Tomorrow")).to_contain_text("Opens ")
+    for room in ("Boardroom", "Yesterday", "Tomorrow", "dailystandup", "Nowhere"):
+        page.goto(f"/video/?room={room}")
+        expect(page.get_by_role("alert")).to_contain_text(f"You cannot join {room} now")
+    page.goto("/video/?room=DailyStandup")
+    expect(page.locator("[role=alert]:not(#problem)")).to_have_count(0)
+    expect(page.get_by_role("button", name="Join DailyStandup")).to_be_focused()
+
+
+def test_a_meeting_that_ended_while_the_page_was_open_gets_no_token(
+    page: Page, meeting: Meeting
+) -> None:
+    page.goto("/video/")
+    meeting.delete()
+    page.get_by_role("button", name="Join").click()
     expect(page.locator("#problem")).to_contain_text("No token (permission_denied).")
     assert not IssuedToken.objects.exists()
+
+
+def test_a_token_expires_with_its_meeting(page: Page, twilio: Twilio, meeting: Meeting) -> None:
+    meeting.ends = timezone.now() + timedelta(hours=1)
+    meeting.save()
     expect_status(join(page), ALONE)
-    expect(page.locator("#problem")).to_be_hidden()
+    assert twilio.of("video")[-1].claims["exp"] == int(meeting.ends.timestamp())
+
+
+def test_who_is_invited_to_nothing_is_told_so(signed_in: SignedIn) -> None:
+    page = signed_in("carol").new_page()
+    page.goto("/video/")
+    expect(page.locator(".meetings")).to_contain_text("You are not invited to any meeting.")
 
 
 # In the room

@@ -63,6 +63,9 @@ class Twilio:
     account: str = ""
     key: str = ""
     secret: str = ""
+    #: Whom to call is asked here, if that is set, and signed with the auth token.
+    voice_url: str = ""
+    auth_token: str = ""
     #: Product to a code that refuses its tokens whatever they hold.
     refused: dict[str, int] = field(default_factory=dict)
     arrivals: list[Arrival] = field(default_factory=list)

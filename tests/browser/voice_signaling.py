@@ -5,8 +5,9 @@ each token that it is given and on each socket, ``register`` to be callable, and
 ``answer``, ``reject`` and ``hangup`` for calls; it is told ``connected``, ``ready``, ``offline``,
 ``error``, and of calls ``invite``, ``ringing``, ``answer``, ``cancel`` and ``hangup``.
 
-A call goes to the device that ``To`` names, as if the TwiML App said ``<Dial><Client>``. Its two
-legs have SIDs of their own, and their media pass through a relay, as at Twilio.
+A call goes to the device that ``To`` names, as if the TwiML App said ``<Dial><Client>``. Where this
+Twilio has a ``voice_url``, it goes to the ``<Client>`` that the site answers there. Its two legs
+have SIDs of their own, and their media pass through a relay, as at Twilio.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
+from xml.etree import ElementTree
 
+import httpx
 from aiohttp import WSMsgType, web
+from twilio.request_validator import RequestValidator
 
 if TYPE_CHECKING:
     from .twilio_sockets import Arrival, Twilio
@@ -229,7 +233,8 @@ async def _lose(line: Line) -> None:
 
 
 async def _invite(line: Line, callsid: str, sdp: str, twilio: dict[str, str]) -> None:
-    to = dict(parse_qsl(twilio.get("params", ""))).get("To", "").removeprefix("client:")
+    params = dict(parse_qsl(twilio.get("params", "")))
+    to, shown = await asyncio.to_thread(_whom_to_call, line, params)
     called = line.exchange.lines.get(to)
     if line.token is None:
         await _end(line, callsid, ERRORS[INVALID])
@@ -250,9 +255,27 @@ async def _invite(line: Line, callsid: str, sdp: str, twilio: dict[str, str]) ->
                 "CallSid": callee.sid,
                 "From": f"client:{line.token.identity}",
                 "To": f"client:{to}",
+                "Params": urlencode(shown),
             },
         )
         await line.send("ringing", callsid=caller.sid)
+
+
+def _whom_to_call(line: Line, params: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """An identity, and the ``<Parameter>``s for its page."""
+    twilio, to = line.twilio, params.get("To", "")
+    if not (twilio.voice_url and line.token):
+        return to.removeprefix("client:"), {}
+    fields = {**params, "From": f"client:{line.token.identity}", "CallSid": "CA" + "0" * 32}
+    signature = RequestValidator(twilio.auth_token).compute_signature(twilio.voice_url, fields)
+    headers = {"X-Twilio-Signature": signature}
+    answer = httpx.post(twilio.voice_url, data=fields, headers=headers, trust_env=False)
+    twiml = ElementTree.fromstring(answer.raise_for_status().text)  # noqa: S314 - of our own site
+    client = twiml.find("Dial/Client")
+    if client is None:
+        return "", {}
+    shown = {each.attrib["name"]: each.attrib["value"] for each in client.findall("Parameter")}
+    return client.findtext("Identity", ""), shown
 
 
 async def _connect(calling: Line, called: Line) -> tuple[Leg, Leg]:
