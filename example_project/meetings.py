@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.contrib.auth.models import User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 
 from .models import Meeting
 
 
-def may_join(user: User, room: str | None) -> bool | datetime:
+def may_join(user: AbstractBaseUser, room: str | None) -> bool | datetime:
     """While a meeting is open, those who are invited. Their tokens expire with the meeting."""
-    # Twilio tells upper case from lower case in rooms; not every database does.
-    for meeting in Meeting.objects.of(user).filter(room=room):
-        if meeting.room == room and meeting.is_open:
+    for meeting in open_to(user):
+        if meeting.room == room:
             return meeting.ends or True
     return False
+
+
+def open_to(user: AbstractBaseUser | AnonymousUser) -> list[Meeting]:
+    return [meeting for meeting in Meeting.objects.of(user) if meeting.is_open]

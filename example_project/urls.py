@@ -7,7 +7,7 @@ from health_check.views import HealthCheckView
 from rest_framework.authtoken.views import ObtainAuthToken
 
 from .calls import twiml
-from .views import HomeView, PhoneView, SDKView, SignInView, VideoView
+from .views import HomeView, PhoneView, SDKView, SignInView, TokenView, VideoView
 
 accounts = [
     path("login/", SignInView.as_view(), name="login"),
@@ -24,7 +24,7 @@ urlpatterns = [
     path("chat/", SDKView.as_view(template_name="example_project/chat.html"), name="chat"),
     path("phone/", PhoneView.as_view(), name="phone"),
     path("phone/twiml/", twiml, name="twiml"),
-    path("token/", SDKView.as_view(template_name="example_project/token.html"), name="token"),
+    path("token/", TokenView.as_view(), name="token"),
     path("twilio/", include("twilio_tokens.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/", SpectacularSwaggerSplitView.as_view(), name="api"),

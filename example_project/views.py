@@ -11,6 +11,7 @@ from django.views.generic import TemplateView
 from twilio_tokens.offers import offers
 
 from . import demo_credentials
+from .meetings import open_to
 from .models import Meeting
 
 
@@ -31,8 +32,7 @@ class HomeView(TemplateView):
             context["problems"] = {
                 product: offer.problem for product, offer in offers(self.request.user).items()
             }
-            meetings = Meeting.objects.of(self.request.user)
-            context["open"] = [meeting for meeting in meetings if meeting.is_open]
+            context["open"] = open_to(self.request.user)
         return context
 
 
@@ -49,7 +49,7 @@ class VideoView(SDKView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         meetings = [*Meeting.objects.of(self.request.user)]
         asked = self.request.GET.get("room", "")
-        rooms = {meeting.room for meeting in meetings if meeting.is_open}
+        rooms = [meeting.room for meeting in meetings if meeting.is_open]
         closed = asked if asked and asked not in rooms else None
         return super().get_context_data(**kwargs, meetings=meetings, asked=asked, closed=closed)
 
@@ -60,3 +60,10 @@ class PhoneView(SDKView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         url = self.request.build_absolute_uri(reverse("twiml"))
         return super().get_context_data(**kwargs, twiml_url=url)
+
+
+class TokenView(SDKView):
+    template_name = "example_project/token.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, open=open_to(self.request.user))

@@ -104,6 +104,8 @@ def test_without_credentials_it_makes_some_up_and_says_so(site: Path) -> None:
         site, "manage.py", "twilio_token", "demo", "--video", ROOM, "--chat", "support", "--voice"
     )
     assert token.count(".") == 2
+    command = ("manage.py", "twilio_token", "demo", "--video", "Boardroom")
+    assert run(site, *command, ok=False)  # to which only staff is invited
 
 
 def test_it_imports_the_credentials_of_the_environment_or_of_a_file(site: Path) -> None:

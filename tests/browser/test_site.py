@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
+from example_project.models import Meeting
 from tests import twilio_server
 from tests.issued import decoded
 from tests.rows import new_secret, sid
@@ -71,6 +73,62 @@ def test_a_stranger_signs_in_and_is_where_he_wanted_to_be(
     page.goto("/video/")
     expect(page).to_have_url(re.compile("/accounts/login/"))
     context.close()
+
+
+@pytest.mark.usefixtures("api_key", "chat_service")
+def test_signing_in_and_out_needs_no_javascript(browser: Browser, site: str) -> None:
+    User.objects.create_user("anna", password="correct horse")
+    context = browser.new_context(base_url=site, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/chat/")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page).to_have_url(f"{site}/accounts/login/?next=/chat/")
+    page.get_by_label("Benutzername").fill("anna")
+    page.get_by_label("Passwort").fill("correct horse")
+    page.get_by_role("button", name="Anmelden").click()
+    expect(page).to_have_url(f"{site}/chat/")
+    expect(page.get_by_text("Diese Seite benötigt JavaScript.")).to_be_visible()
+    page.get_by_role("link", name="Twilio tokens").click()
+    expect(page.locator(".card", has_text="Chat").first).to_contain_text("Steht Ihnen offen.")
+    # The site has no TwiML App.
+    expect(page.locator(".card", has_text="Telefon").locator(".refused")).not_to_be_empty()
+    page.get_by_role("button", name="Abmelden").click()
+    expect(page.get_by_role("heading", name="Sie sind abgemeldet")).to_be_visible()
+    page.goto("/chat/")
+    expect(page).to_have_url(f"{site}/accounts/login/?next=/chat/")
+    context.close()
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:"])
+def test_neither_signing_in_nor_a_language_leads_to_another_site(
+    elsewhere: str, client: Client, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = ["testserver"]
+    User.objects.create_user("anna", password="correct horse")
+    form = {"username": "anna", "password": "correct horse", "next": elsewhere}
+    assert client.post("/accounts/login/", form)["Location"] == "/"
+    assert client.post("/accounts/login/", form)["Location"] == "/"  # signed in already
+    language = {"language": "de", "next": elsewhere}
+    assert client.post("/i18n/setlang/", language)["Location"] == "/"
+
+
+def test_staff_invite_to_a_meeting_in_the_admin(staff: Page) -> None:
+    anna = User.objects.create(username="anna")
+    staff.goto("/admin/example_project/meeting/add/")
+    staff.get_by_label("Room:").fill("DailyStandup")
+    staff.locator(".field-users .select2-selection").click()
+    staff.locator(".select2-search__field").last.press_sequentially("ann")
+    staff.get_by_role("option", name="anna").click()
+    staff.locator("[name=ends_0]").fill("2020-01-01")
+    staff.locator("[name=ends_1]").fill("12:00:00")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.locator(".errorlist")).to_contain_text("A meeting ends after it starts.")
+    staff.locator("[name=ends_0]").fill("")
+    staff.locator("[name=ends_1]").fill("")
+    staff.get_by_role("button", name="Save", exact=True).click()
+    expect(staff.locator(".success")).to_be_visible()
+    [meeting] = Meeting.objects.of(anna)
+    assert meeting.is_open
 
 
 @pytest.mark.usefixtures("chat_service", "twiml_app", "api_key")

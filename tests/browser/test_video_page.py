@@ -99,6 +99,7 @@ def test_an_expired_token_is_refused(page: Page, twilio: Twilio) -> None:
 
 
 def test_a_token_for_another_room_is_refused(page: Page) -> None:
+    invite("anna", room="Boardroom")
     page.route(
         "**/twilio/tokens/video/",
         lambda route: route.fulfill(status=201, json=change(route, room="Boardroom")),
