@@ -15,6 +15,7 @@ from django.utils.translation import to_locale
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from example_project.models import Meeting
+from supply.messages import LANGUAGES
 
 from .pages import SignedIn
 
@@ -129,6 +130,10 @@ def test_all_pages_are_in_the_language_that_one_chooses(
     read()
     assert left_over(code, texts) == set() or code == "en"
     assert code != "en" or left_over("de", texts)
+
+
+def test_the_example_offers_the_languages_that_have_catalogues() -> None:
+    assert {to_locale(code) for code in CODES} == {"en", *LANGUAGES}
 
 
 def test_without_a_choice_it_is_the_browsers_language(client: Any, settings: Any) -> None:
