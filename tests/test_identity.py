@@ -1,24 +1,30 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User, UserManager
 from django.db import connection
 from django.test import override_settings
+from django.utils import timezone
 
-from twilio_tokens.exceptions import IdentityNotAllowed
+from twilio_tokens.exceptions import IdentityNotAllowed, PermissionDenied
 from twilio_tokens.grants import Chat, Voice, registered
 from twilio_tokens.identity import (
     decode_identity,
     encoded_username,
     identity_for,
+    primary_key,
+    user_for,
     username,
     users_named,
 )
+from twilio_tokens.models import APIKey
 
 from .databases import NoReplica
+from .issued import record
 
 
 def identify(settings: Any, identity: Any, *products: str) -> str:
@@ -263,3 +269,99 @@ def test_what_can_be_no_username_is_no_user(
 def test_a_user_who_was_made_a_moment_ago_is_found_before_a_replica_knows(user: User) -> None:
     with override_settings(DATABASE_ROUTERS=[NoReplica()]):
         assert users_named("anna") == [user]
+
+
+# From identity to user
+
+
+@pytest.mark.parametrize("prefix", ["", "client:"])
+@pytest.mark.parametrize("function", ["username", "encoded_username", "primary_key"])
+def test_an_identity_leads_back_to_its_user(
+    settings: Any, user: User, function: str, prefix: str
+) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = f"twilio_tokens.identity.{function}"
+    other = User.objects.create_user("bo@example.com")
+    assert user_for(prefix + identity_for(user)) == user
+    assert user_for(prefix + identity_for(other)) == other
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("function", [username, encoded_username, primary_key, lambda user: "x"])
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "",
+        "client:",
+        "bo",
+        "_",
+        "_zz",
+        "1" * 30,
+        "0",
+        "\x00",
+        "\udcff",
+        "_00",
+        "😀",
+        "é" * 300,
+        "client:client:anna",
+    ],
+)
+def test_what_is_nobodys_identity_leads_to_nobody(
+    settings: Any, user: User, function: Any, identity: str
+) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = function
+    assert user_for(identity) is None
+    assert User.objects.exists()  # PostgreSQL has not given up the transaction
+
+
+def test_the_primary_key_is_no_identity_where_usernames_are(user: User) -> None:
+    assert user_for(str(user.pk)) is None
+
+
+def test_an_identity_in_other_letters_is_another_one(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        UserManager, "get_by_natural_key", lambda users, name: users.get(username__iexact=name)
+    )
+    assert users_named("ANNA") == [user]
+    assert user_for("ANNA") is None
+
+
+def test_a_blocked_user_is_not_found(user: User) -> None:
+    user.is_active = False
+    user.save()
+    assert user_for("client:anna") is None
+
+
+def test_a_function_of_the_sites_own_is_traced_by_the_last_token(
+    settings: Any, user: User, api_key: APIKey
+) -> None:
+    settings.TWILIO_TOKENS_IDENTITY = lambda user: f"nr{user.pk}"
+    record(identity="nr1", user=None)
+    assert user_for(f"nr{user.pk}") is None
+    now = timezone.now()
+    record(identity=f"nr{user.pk}", user=user, issued_at=now - timedelta(days=2))
+    assert user_for(f"client:nr{user.pk}") == user
+    other = User.objects.create_user("bo")
+    record(identity=f"nr{user.pk}", user=other, issued_at=now - timedelta(days=1))
+    assert user_for(f"nr{user.pk}") is None  # which is not bo's any more
+
+
+@pytest.mark.parametrize("error", [IdentityNotAllowed, PermissionDenied])
+def test_a_user_whom_the_function_refuses_is_not_found(
+    settings: Any, user: User, api_key: APIKey, error: type[Exception]
+) -> None:
+    def refuse(user: User) -> str:
+        raise error("no")
+
+    record(identity="anna", user=user)
+    settings.TWILIO_TOKENS_IDENTITY = refuse
+    assert user_for("anna") is None
+
+
+@pytest.mark.django_db
+def test_an_identity_of_two_users_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [User.objects.create_user(f"bo{n}") for n in range(2)]
+    monkeypatch.setattr("twilio_tokens.identity.users_named", lambda name: users)
+    monkeypatch.setattr("twilio_tokens.identity.identity_for", lambda user: "bo")
+    assert user_for("bo") is None

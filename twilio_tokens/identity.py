@@ -19,9 +19,13 @@ from django.utils.translation import gettext as _
 
 from .characters import misleading, shown, without_invisible
 from .conf import answer_of, settings
-from .exceptions import IdentityNotAllowed
+from .exceptions import IdentityNotAllowed, PermissionDenied
 from .grants import Grant
+from .models import IssuedToken
 from .saving import savepoint
+
+#: Which no database stores, and some fail to look up.
+_IN_NO_NAME = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def identity_for(user: AbstractBaseUser, grants: Sequence[Grant | type[Grant]] = ()) -> str:
@@ -74,6 +78,51 @@ def users_named(username: str) -> list[Any]:
                 return exact or list(users.filter(**{f"{field}__iexact": username}))
     except (ObjectDoesNotExist, ValidationError, ValueError, OverflowError, DataError):
         return []
+
+
+def user_for(identity: str) -> Any | None:  # noqa: ANN401 - a user of the site's own model
+    """The active user of this identity, also as Twilio writes it in a call: ``client:anna``.
+
+    None if there is no such user, or more than one. With an identity function of the site's own, it
+    is whom the last token of this identity was issued to, so the audit needs to be on.
+    """
+    name = identity.removeprefix("client:")
+    if _IN_NO_NAME.search(name):
+        return None
+    found = [user for user in _candidates(name) if user.is_active and _is_called(user, name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _candidates(name: str) -> Sequence[Any]:
+    function = settings.identity
+    if function is username:
+        return users_named(name)
+    if function not in (encoded_username, primary_key):
+        records = IssuedToken.objects.filter(identity=name, user__isnull=False)
+        return [record.user for record in records.select_related("user")[:1]]
+    try:
+        decoded = decode_identity(name)
+    except ValueError:
+        return []
+    return users_named(decoded) if function is encoded_username else _users_of_key(decoded)
+
+
+def _users_of_key(key: str) -> list[Any]:
+    model: Any = get_user_model()
+    using = router.db_for_write(model)
+    try:
+        with savepoint(using):
+            return list(model._default_manager.using(using).filter(pk=key))
+    except (ValidationError, ValueError, OverflowError, DataError):
+        return []
+
+
+def _is_called(user: AbstractBaseUser, name: str) -> bool:
+    """Some databases ignore case, and records tell of the past."""
+    try:
+        return identity_for(user) == name
+    except (IdentityNotAllowed, PermissionDenied):
+        return False
 
 
 def username(user: AbstractBaseUser) -> str:
