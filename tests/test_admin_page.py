@@ -195,7 +195,7 @@ def test_a_resource_of_the_sites_own_has_the_pages_of_ours(
         assert admin_client.get(pages + page).status_code == 200
     check = {"action": "check_with_twilio", "_selected_action": [stage.pk]}
     [message] = messages(admin_client.post(pages, check, follow=True))
-    assert message == "main: Where Twilio could be asked about a stage is not known."
+    assert message == "main: This cannot be checked with Twilio: stage."
 
 
 def test_the_overview_needs_no_context_processor_of_the_site(
