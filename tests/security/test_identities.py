@@ -239,7 +239,7 @@ def test_the_new_identity_takes_part_where_the_old_one_does_and_then_the_old_one
     assert twilio_with_chats.users == {"bert"}
 
 
-def test_names_that_collide_a_primary_key_are_found_wherever_they_are_known(
+def test_names_that_collide_with_a_primary_key_are_found_wherever_they_are_known(
     user: User, api_key: APIKey, twilio_with_chats: Conversations
 ) -> None:
     called_like_another = User.objects.create(pk=user.pk + 1, username=str(user.pk))
