@@ -60,7 +60,7 @@ def test_the_classes_for_error_reports_are_those_that_the_check_asks_for() -> No
 
 
 def test_the_crontab_of_the_console_has_five_times_and_a_command() -> None:
-    *times, _manage, name, option, _zero = block("docs/console.md", "15 ", "crontab").split()
+    *times, _manage, name, option, _zero = block("docs/console.md", "15 ", "text").split()
     assert len(times) == 5
     assert get_commands()[name] == "twilio_tokens"
     assert option == "--verbosity"
