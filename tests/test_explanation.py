@@ -78,6 +78,11 @@ class Twilio:
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         path, asked = unquote(url.partition(".com")[2]), options.get("params") or {}
+        if method == "GET" and path == f"/v1/Services/{sid('IS')}/Users/anna":
+            if "anna" not in self.users:
+                return Response(404, '{"code": 20404, "message": "Not found", "status": 404}')
+            known = {"sid": sid("US"), "identity": "anna", "chat_service_sid": sid("IS")}
+            return Response(200, json.dumps(known))
         if method == "GET":
             name, items = self.listed(path, asked)
             return Response(200, json.dumps({name: items, "meta": {"key": name}}))
@@ -101,7 +106,9 @@ class Twilio:
         if path.endswith("/Bindings"):
             [who] = asked["Identity"]
             return "bindings", [{"sid": at} for at, one in self.devices.items() if one == who]
-        assert path == f"/v1/Services/{sid('IS')}/Users/anna/Conversations"
+        assert path in {
+            f"/v1/Services/{sid('IS')}/Users/{each}/Conversations" for each in ("anna", sid("US"))
+        }
         taking_part = [at for at, one in self.in_chat.items() if one == "anna"]
         return "conversations", [
             {"conversation_sid": sid("CH"), "participant_sid": each} for each in taking_part
@@ -134,6 +141,13 @@ def test_a_blocked_user_is_put_out_of_rooms_calls_and_chats_and_nobody_else_is(
         ("anna", None),
     ]
     assert api.post("/twilio/tokens/video/").status_code in (401, 403)
+
+
+def test_who_never_used_conversations_is_blocked_too(user: User) -> None:
+    twilio = Twilio(in_room={}, calls={}, devices={}, in_chat={}, users=set())
+    client = Client(sid("SK"), "secret", sid("AC"), http_client=twilio)
+    as_code("blocking-a-user.md")["block"](user, client, sid("IS"))
+    assert (twilio.changed, user.is_active) == ([], False)
 
 
 def test_a_token_of_a_blocked_user_is_still_good(user: User, api_key: APIKey, secret: str) -> None:
