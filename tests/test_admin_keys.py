@@ -450,7 +450,7 @@ def test_replacing_a_key_makes_the_new_one_sign_and_retires_the_old(
     assert (new.account, new.is_active, new.check_outcome) == (api_key.account, True, "verified")
     assert not api_key.is_active
     assert api_key.retired_at is not None
-    assert any("is retired" in message for message in messages(response))
+    assert any("is now retired" in message for message in messages(response))
     token = issue_access_token(user=user, grants=[Video()]).token
     assert decoded(token, data["secret"])["iss"] == new.sid
     history = admin_client.get(url(APIKey, "history", api_key.pk)).content.decode()

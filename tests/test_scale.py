@@ -7,17 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from .prose import blocks
 from .security.breakable import CONSOLE, BreakableSite
 from .servers.databases import made
 
-PAGE = (Path(__file__).parent.parent / "docs/scale.md").read_text()
-PREPARE, FUNCTIONS, CHANGE, MAKE, DROP, REST = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+PREPARE, FUNCTIONS, CHANGE, MAKE, DROP, REST = blocks("docs/scale.md", "postgresql")
 
 BEFORE, LAST = "twilio_tokens_until_now", "twilio_tokens_issuedtoken_rest"
 

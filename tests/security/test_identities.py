@@ -239,7 +239,7 @@ def test_the_new_identity_takes_part_where_the_old_one_does_and_then_the_old_one
     assert twilio_with_chats.users == {"bert"}
 
 
-def test_names_that_meet_a_primary_key_are_found_wherever_they_are_known(
+def test_names_that_collide_with_a_primary_key_are_found_wherever_they_are_known(
     user: User, api_key: APIKey, twilio_with_chats: Conversations
 ) -> None:
     called_like_another = User.objects.create(pk=user.pk + 1, username=str(user.pk))
@@ -248,7 +248,7 @@ def test_names_that_meet_a_primary_key_are_found_wherever_they_are_known(
     record(identity=str(gone.pk), user=None)
     twilio_with_chats.users.add(str(at_twilio_only.pk))
     function = documented(
-        "names_that_meet", IssuedToken=IssuedToken, primary_key=primary_key, username=username
+        "names_that_collide", IssuedToken=IssuedToken, primary_key=primary_key, username=username
     )
     users = [user, called_like_another, gone, at_twilio_only]
     found = function(users, twilio_with_chats.service)
