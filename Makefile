@@ -10,7 +10,7 @@ export POSTGRESQL_URL MARIADB_URL
 PYTEST = .venv/bin/pytest --numprocesses auto --dist worksteal
 SDKS = example_project/node_modules
 
-.PHONY: help demo test two-nodes sites browser lint types matrix mutants bench messages lock audit dist clean
+.PHONY: help demo test two-nodes sites browser lint types docs reference matrix mutants bench messages lock audit dist clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,20 @@ bench: .venv/.development ## measure what issuing costs, all of it or ROWS='issu
 types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
 	.venv/bin/mypy
 	tests/node/node_modules/.bin/tsc --project tests/node
+
+docs: .venv/.development tests/node/node_modules ## build the docs as a site in build/docs, and check their links and spelling
+	$(SPHINX) -b html docs build/docs/html
+	tests/node/node_modules/.bin/cspell lint --no-progress --no-summary --config docs/cspell.json
+	@if curl --silent --fail --head --max-time 10 --output /dev/null $(OUTSIDE); then \
+		$(SPHINX) -b linkcheck docs build/docs/links; \
+	else \
+		echo 'SKIPPED: the links to other sites. $(OUTSIDE) does not answer.'; \
+	fi
+SPHINX = .venv/bin/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d build/docs/doctrees
+OUTSIDE = https://docs.djangoproject.com/
+
+reference: .venv/.development ## write what docs/reference has from the code
+	.venv/bin/python -m docs.generate
 
 messages: .venv/.development ## bring the translations up to date with the sources, and compile them
 	.venv/bin/python -m supply.messages

@@ -172,7 +172,7 @@ def of_commands() -> Iterator[str]:
     for name in sorted(name for name, app in get_commands().items() if app == "twilio_tokens"):
         command, parser = load_command_class("twilio_tokens", name), OwnArguments()
         command.add_arguments(parser)
-        yield from (f"### `{name}`", "", command.help, "")
+        yield from (f"## `{name}`", "", command.help, "")
         if parser.own:
             rows = ((argument(each), help_of(each)) for each in parser.own)
             yield from (*table(("argument", ""), rows), "")
@@ -248,7 +248,7 @@ def of_models() -> Iterator[str]:
     checked = {field.name for field in Checked._meta.get_fields()}
     for model in apps.get_app_config("twilio_tokens").get_models():
         if model._meta.default_permissions:
-            yield from (f"### `{model.__name__}`", "")
+            yield from (f"## `{model.__name__}`", "")
             fields = [each for each in model._meta.get_fields() if is_shown(each, checked)]
             yield from table(
                 ("field", "type", ""),
