@@ -20,7 +20,7 @@ import pytest
 from .issued import decoded
 from .prose import REPOSITORY
 from .rows import new_secret, sid
-from .terminal import Terminal
+from .terminal import PATIENCE, Terminal
 
 PASSWORD = new_secret()
 TUTORIAL, README = "docs/tutorial.md", "README.md"
@@ -67,6 +67,7 @@ class Reader:
         # What nobody types twice: these bytes would be compiled, and thrown away with the folder.
         self.environment |= {"PIP_NO_COMPILE": "1", "PYTHONUNBUFFERED": "1"}
         self.terminals: list[Terminal] = []
+        self.console: Console | None = None
 
     def open_terminal(self) -> Terminal:
         self.terminals.append(Terminal(self.folder, self.environment))
@@ -93,6 +94,8 @@ class Reader:
     def close(self) -> None:
         for terminal in self.terminals:
             terminal.close()
+        if self.console:
+            self.console.client.close()
 
 
 @pytest.fixture
@@ -151,7 +154,7 @@ class Console:
     """The admin, for who is signed in."""
 
     def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, follow_redirects=True)
+        self.client = httpx.Client(base_url=address, follow_redirects=True, timeout=PATIENCE)
         self.send("/admin/login/?next=/admin/", username="anna", password=PASSWORD)
 
     def send(self, path: str, **fields: str) -> str:
@@ -179,7 +182,7 @@ def test_the_tutorial(read: Any, port: int, checkout: Path) -> None:
     [key] = re.findall(r"Generated token (\w+) for user anna", said)
 
     address, secret = f"http://127.0.0.1:{port}", new_secret()
-    console = Console(address)
+    reader.console = console = Console(address)
     console.send("/admin/twilio_tokens/account/add/", name="Ours", sid=sid("AC"), is_default="on")
     # Without “Check with Twilio”: its servers cannot be reached, and would not know this key.
     fields = {"account": "1", "name": "Ours", "sid": sid("SK"), "region": "us1"}
