@@ -35,7 +35,7 @@ ONCE = [
         "on_the_wire",
         "schemathesis",
     )
-]
+] + ["--ignore=tests/test_tutorial.py"]
 # The sites of tests/sites are slower: they run at both ends, and all of them only here.
 ALL_SITES = ("3.12", "6.1")
 

@@ -18,6 +18,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.issued import decoded
+from tests.prose import blocks
 from tests.rows import new_secret, sid
 from twilio_tokens.identity import decode_identity
 
@@ -53,10 +54,7 @@ from django.urls import include
 
 def what_the_readme_says() -> tuple[str, str]:
     """The lines for a site's settings and URLs, fit to be put at the end of those files."""
-    readme = (REPOSITORY / "README.md").read_text()
-    section = readme.partition("## Add it to your site")[2]
-    block = section.partition("```python\n")[2].partition("```")[0]
-    added = re.sub(r"= \[\.\.\., ", "+= [", block)
+    [added] = blocks("README.md")
     assert added.count("+= [") == 2
     settings, _, urls = added.partition("# urls.py\n")
     return settings, urls.replace('path("twilio/"', 'path("api/v1/rtc/"')

@@ -105,11 +105,11 @@ BAD = [
     ("PARAMS", "False", "E003", Error, "PARAMS should be a function", "its dotted path"),
     ("PARAMS", None, "E003", Error, "PARAMS should be True, False or", "its dotted path"),
     ("HTTP_CLIENT", "client", "E003", Error, "HTTP_CLIENT should be", "its dotted path"),
-    ("ROOM_REQUIRED", "False", "E004", Error, "ROOM_REQUIRED should be True or", "README"),
-    ("AUDIT", 1, "E004", Error, "AUDIT should be True or False", "README"),
-    ("LOG_IDENTITY", 1, "E004", Error, "LOG_IDENTITY should be True or False", "README"),
-    ("THROTTLE_RATE", "often", "E004", Error, "THROTTLE_RATE should be None", "README"),
-    ("CREDENTIAL_CACHE_SECONDS", -1, "E004", Error, "SECONDS should be a number", "README"),
+    ("ROOM_REQUIRED", "False", "E004", Error, "ROOM_REQUIRED should be True or", "settings.md"),
+    ("AUDIT", 1, "E004", Error, "AUDIT should be True or False", "settings.md"),
+    ("LOG_IDENTITY", 1, "E004", Error, "LOG_IDENTITY should be True or False", "settings.md"),
+    ("THROTTLE_RATE", "often", "E004", Error, "THROTTLE_RATE should be None", "settings.md"),
+    ("CREDENTIAL_CACHE_SECONDS", -1, "E004", Error, "SECONDS should be a number", "settings.md"),
     ("ROOM_POLICIES", True, "W003", Warning, "ROOM_POLICIES is not a setting", "ROOM_POLICY"),
 ]
 

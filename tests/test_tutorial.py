@@ -22,6 +22,9 @@ from .prose import REPOSITORY
 from .rows import new_secret, sid
 from .terminal import PATIENCE, Terminal
 
+#: The database of a page's site is SQLite, whatever these tests run on.
+pytestmark = pytest.mark.skipif("DATABASE_URL" in os.environ, reason="It has run on SQLite.")
+
 PASSWORD = new_secret()
 TUTORIAL, README = "docs/tutorial.md", "README.md"
 

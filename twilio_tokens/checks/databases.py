@@ -95,7 +95,7 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
             "In SQLite, a transaction that reads before it writes fails with “database is locked” "
             "if another transaction writes in between.",
             hint='Set "transaction_mode": "IMMEDIATE" in the OPTIONS of the database. See '
-            "“Databases” in the README.",
+            "docs/reference/models.md.",
             id="twilio_tokens.W007",
         )
     ]

@@ -94,7 +94,7 @@ def check_callables(**kwargs: Any) -> list[CheckMessage]:
 def check_other_settings(**kwargs: Any) -> list[CheckMessage]:
     return _unusable(
         "E004",
-        "See “Settings” in the README.",
+        "See docs/reference/settings.md.",
         lambda: settings.room_required,
         lambda: settings.audit,
         lambda: settings.log_identity,
