@@ -49,12 +49,9 @@ def fences(page: str) -> list[tuple[str, str, str]]:
     return [each for each in found if not DIRECTIVE.match(each[1])]
 
 
-#: Guides for those who work on the package itself run nothing that a site copies.
-FOR_OURSELVES = {"CONTRIBUTING.md", "SECURITY.md"}
 BLOCKS = [
     pytest.param(page, above, id=f"{page}-{number}")
     for page in PAGES
-    if page not in FOR_OURSELVES
     for number, (above, _, _) in enumerate(fences(page), start=1)
 ]
 
