@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from rest_framework.schemas.openapi import SchemaGenerator as OwnGenerator
 from rest_framework.test import APIClient
 
 from tests.issued import decoded
+from tests.prose import blocks
 from twilio_tokens.grants import fields_of, registered
 from twilio_tokens.models import ChatService, TwiMLApp
 from twilio_tokens.urls import token_urls, urlpatterns
@@ -325,7 +325,9 @@ def test_a_typed_client_made_of_it_compiles_and_gets_a_token(
     tools = NODE / "node_modules" / ".bin"
     (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    shutil.copy(NODE / "schema_client.ts", tmp_path)
+    [of_page] = blocks("docs/reference/http-api.md", "ts")
+    program = (NODE / "schema_client.ts").read_text()
+    (tmp_path / "schema_client.ts").write_text(f"{program}\n{of_page}")
     run(tools / "openapi-typescript", SHIPPED, "--output", "schema.d.ts")
     compiler_options = ("--strict", "--target", "esnext", "--module", "nodenext", "--skipLibCheck")
     run(tools / "tsc", *compiler_options, "schema_client.ts")
