@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import StringIO
 from types import ModuleType
 from typing import Any
@@ -30,15 +29,6 @@ def test_the_check_before_going_live_runs() -> None:
     [block] = blocks(PAGE, "sh")
     _manage, command, *options = block.split()
     call_command(command, *options, fail_level="ERROR", stdout=StringIO(), stderr=StringIO())
-
-
-def test_what_is_scheduled_are_commands_with_their_options(api_key: APIKey) -> None:
-    jobs = [line.split(None, 5) for line in blocks(PAGE, "text")[0].splitlines()]
-    assert all(re.fullmatch(r"[\d*/]+", each) for job in jobs for each in job[:5])
-    commands = [job[5].split()[1:] for job in jobs]
-    assert [name for name, *_ in commands] == ["twilio_verify", "twilio_rollup", "twilio_purge"]
-    for name, *options in commands[1:]:
-        call_command(name, *options)
 
 
 def test_a_load_balancer_is_told_whether_a_token_could_be_issued(
