@@ -96,7 +96,7 @@ class Served:
 
 
 def assert_unavailable(response: httpx.Response, code: str) -> None:
-    """The answer of README's table, without a token."""
+    """The answer of the table of errors, without a token."""
     assert (response.status_code, response.json()["code"]) == (503, code), response.text
     assert set(response.json()) == {"detail", "code"}
     assert response.headers["Cache-Control"] == "no-store"

@@ -153,7 +153,7 @@ def replace_it(shift: Shift) -> None:
 
 
 def change_the_encryption_key(shift: Shift) -> None:
-    """As the README says, by two operators at once. Nobody notices."""
+    """As docs/secrets.md says, by two operators at once. Nobody notices."""
     site, [old], new = shift.site, shift.site.encryption_keys, generate_key()
     site.change_encryption_keys(old, new)
     shift.load.go_on()

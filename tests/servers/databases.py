@@ -23,7 +23,7 @@ KINDS = {
 
 
 def sqlite(folder: Path) -> dict[str, Any]:
-    """As the README advises."""
+    """As docs/reference/models.md advises."""
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
