@@ -34,7 +34,7 @@ django.setup()
 
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
-from django.db.models import Field, ForeignKey, ManyToManyField, Model
+from django.db.models import Field, ForeignKey, ManyToManyField
 
 from twilio_tokens import conf, exceptions, identity, issuing
 from twilio_tokens.grants import FieldKind, fields_of, registered
@@ -88,15 +88,11 @@ def of_settings() -> Iterator[str]:
         (
             (
                 f"[`TWILIO_TOKENS_{name}`](#twilio_tokens_{name.lower()})",
-                "required" if name == "ENCRYPTION_KEYS" else code(literal(value)),
+                "required" if name == "ENCRYPTION_KEYS" else code(repr(value).replace("'", '"')),
             )
             for name, value in defaults.items()
         ),
     )
-
-
-def literal(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')
 
 
 def of_fields() -> Iterator[str]:
@@ -254,14 +250,14 @@ def of_models() -> Iterator[str]:
                 ("field", "type", ""),
                 ((code(each.name), kind_of(each), help_text(each)) for each in fields),
             )
-            yield from permissions(model)
+            for name, label in model._meta.permissions:
+                yield from ("", f"Permission: `twilio_tokens.{name}`, “{label}”.")
             yield ""
 
 
 def is_shown(field: Any, checked: set[str]) -> bool:
-    if not isinstance(field, (Field, ManyToManyField)) or field.name in checked:
-        return False
-    return field.name not in {"default_marker", "is_restricted", "friendly_name"}
+    hidden = checked | {"default_marker", "is_restricted", "friendly_name"}
+    return isinstance(field, (Field, ManyToManyField)) and field.name not in hidden
 
 
 def kind_of(field: Field[Any, Any]) -> str:
@@ -276,11 +272,6 @@ def help_text(field: Field[Any, Any]) -> object:
     if field.choices and not field.help_text:
         return "One of " + ", ".join(code(value) for value, _ in field.flatchoices) + "."
     return field.help_text
-
-
-def permissions(model: type[Model]) -> Iterator[str]:
-    for name, label in model._meta.permissions:
-        yield from ("", f"Permission: `twilio_tokens.{name}`, “{label}”.")
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
