@@ -24,7 +24,10 @@ from tests.prose import REPOSITORY, blocks
 
 #: Set where a test is run on its site.
 INSIDE = "HOW_TO_SITE"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+PLUGINS = ("pytest_django.plugin", "_hypothesis_pytestplugin", "no:cacheprovider")
+PYTEST = [sys.executable, "-m", "pytest", "-q", *(f"-p{each}" for each in PLUGINS)]
+#: To load all plugins that are installed takes longer than the tests.
+FAST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 NAMED = re.compile(r"# (mysite/\w+\.py)\n")
 DOTS = re.compile(r"^(\w+) = \[(\s*)\.\.\.,", re.MULTILINE)
 #: What a site has before it follows the page.
@@ -45,10 +48,9 @@ ROOT_URLCONF = "mysite.urls"
 
 
 def section(page: str, title: str, language: str = "python") -> list[str]:
-    """The code blocks under a heading of a page, or under all of them."""
-    text = (REPOSITORY / page).read_text()
-    if title:
-        text = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    """The code blocks between a heading of a page and the next; before the first, without one."""
+    before, *sections = re.split("^##+ ", (REPOSITORY / page).read_text(), flags=re.MULTILINE)
+    text = next(each for each in sections if each.startswith(f"{title}\n")) if title else before
     found = [block for block in blocks(page, language) if block in text]
     assert found, f"{page} has no {language} under “{title}”."
     return found
@@ -56,7 +58,8 @@ def section(page: str, title: str, language: str = "python") -> list[str]:
 
 def files(page: str, titles: tuple[str, ...]) -> dict[str, str]:
     made = dict(BEFORE)
-    for block in (block for title in titles or ("",) for block in section(page, title)):
+    chosen = [block for title in titles for block in section(page, title)]
+    for block in chosen if titles else blocks(page):
         if named := NAMED.match(block):
             text = DOTS.sub(r"\1 = [\2*\1,", block)
             made[named[1]] = made.get(named[1], "") + "\n" + text
@@ -84,7 +87,13 @@ def on_site(
             done = subprocess.run(
                 [*PYTEST, "--ds=mysite.settings", f"{test.__code__.co_filename}::{test.__name__}"],
                 cwd=REPOSITORY,
-                env={**os.environ, **variables(), "PYTHONPATH": str(tmp_path), INSIDE: page},
+                env={
+                    **os.environ,
+                    **FAST,
+                    **variables(),
+                    "PYTHONPATH": str(tmp_path),
+                    INSIDE: page,
+                },
                 capture_output=True,
                 text=True,
                 check=False,
