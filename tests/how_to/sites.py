@@ -51,7 +51,12 @@ def section(page: str, title: str, language: str = "python") -> list[str]:
     """The code blocks between a heading of a page and the next; before the first, without one."""
     before, *sections = re.split("^##+ ", (REPOSITORY / page).read_text(), flags=re.MULTILINE)
     text = next(each for each in sections if each.startswith(f"{title}\n")) if title else before
-    found = [block for block in blocks(page, language) if block in text]
+    lines = {line.strip() for line in text.splitlines()}
+    found = [
+        block
+        for block in blocks(page, language)
+        if lines.issuperset(line.strip() for line in block.splitlines())
+    ]
     assert found, f"{page} has no {language} under “{title}”."
     return found
 
