@@ -1,4 +1,4 @@
-"""Viewsets of a site's own, as ``docs/how-to/customise-the-api.md`` has them."""
+"""Viewsets of a site's own, as ``docs/how-to/customize-the-api.md`` has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.how_to.sites import on_site
 from tests.issued import decoded
 from twilio_tokens.models import APIKey
 
-PAGE = "docs/how-to/customise-the-api.md"
+PAGE = "docs/how-to/customize-the-api.md"
 VIDEO = "/api/v2/tokens/video/"
 
 

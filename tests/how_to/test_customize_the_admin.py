@@ -1,4 +1,4 @@
-"""Own classes in the admin, as ``docs/how-to/customise-the-admin.md`` has them."""
+"""Own classes in the admin, as ``docs/how-to/customize-the-admin.md`` has them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey
 
-PAGE = "docs/how-to/customise-the-admin.md"
+PAGE = "docs/how-to/customize-the-admin.md"
 
 
 def check_typed_in(client: Client, user: User, secret: str) -> None:
