@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.cache import cache
 from django.test import Client
 
 from tests.how_to.sites import on_site
@@ -39,6 +40,14 @@ def test_graphql_issues_tokens_and_refuses_with_a_code(
     settings.TWILIO_TOKENS_THROTTLE_RATE = "3/hour"
     assert code("A") == "throttled"
     settings.TWILIO_TOKENS_THROTTLE_RATE = settings.TWILIO_TOKENS_ROOM_POLICY = None
+    cache.clear()
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "1/hour"
+    twice = {
+        "query": 'mutation { a: videoToken(room: "A") { token } videoToken(room: "A") { token } }'
+    }
+    answer = signed_in.post("/graphql/", twice, content_type="application/json").json()
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["throttled"]
+    settings.TWILIO_TOKENS_THROTTLE_RATE = None
     APIKey.objects.update(is_active=False)
     assert code("A") == "not_configured"
     assert code("A", Client()) == "not_authenticated"
