@@ -64,11 +64,11 @@ def test_a_backup_from_before_a_new_encryption_key_is_restored(
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS = [generate_key()]
     with pytest.raises(CommandError) as caught:
         run("manage.py twilio_reencrypt --dry-run")
-    assert "do not open" in str(caught.value)
+    assert caught.value.returncode == 1
     settings.TWILIO_TOKENS_ENCRYPTION_KEYS += old
     with pytest.raises(CommandError) as caught:
         run(look)
-    assert "2 of 2 are not verified." in str(caught.value)  # the key was deleted at Twilio
+    assert caught.value.returncode == 1  # the key was deleted at Twilio
     twilio.keys[api_key.sid] = Key(secret, api_key.account.sid)
     twilio.services[chat_service.sid] = (api_key.account.sid, "Support")
     run(look)

@@ -11,7 +11,7 @@ from tests.how_to.sites import on_site, section
 from tests.issued import decoded
 from twilio_tokens.exceptions import IdentityNotAllowed
 from twilio_tokens.grants import Voice
-from twilio_tokens.identity import decode_identity
+from twilio_tokens.identity import decode_identity, user_for
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, TwiMLApp
 
@@ -32,6 +32,7 @@ def test_the_primary_key_calls_and_has_a_name(
     user.username, user.first_name = "anna@example.com", "Anna"
     user.save()
     assert identity(user, secret) == str(user.pk)
+    assert user_for(f"client:{user.pk}") == user
     assert names_of([str(user.pk), "12345"]) == {str(user.pk): "Anna"}
 
 
@@ -45,4 +46,6 @@ def test_the_encoded_username_calls_and_gives_the_address_back(
     exec(block, made := {})  # noqa: S102 - the page's own
     settings.TWILIO_TOKENS_IDENTITY = made["TWILIO_TOKENS_IDENTITY"]
     assert identity(user, secret) == "anna_40example_2ecom"
+    user.save()
+    assert user_for("client:anna_40example_2ecom") == user
     assert decode_identity("anna_40example_2ecom") == "anna@example.com"
