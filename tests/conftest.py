@@ -13,6 +13,7 @@ from django.core.cache import cache as django_cache
 from django.core.signals import request_finished
 from django.db import models
 from django.db.models.signals import pre_save
+from django.test import Client
 from rest_framework.test import APIClient
 
 from twilio_tokens.credential_cache import cache as credential_cache
@@ -190,3 +191,12 @@ def unavailable(
     request.param(settings)
     yield UNAVAILABLE[request.param]
     pre_save.disconnect(fail_to_write, sender=IssuedToken)
+
+
+@pytest.fixture
+def signed_in(user: User) -> Client:
+    """Signed in as ``user``, with the CSRF token that Django asks for."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    client.cookies["csrftoken"] = client.defaults["HTTP_X_CSRFTOKEN"] = "c" * 32
+    return client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -33,12 +32,9 @@ from twilio_tokens.models import (
     Workspace,
 )
 
-from .console import messages
 from .rows import sid
 from .site.models import Stage
 from .twilio_server import Key, running
-
-DOCS = Path(__file__).parent.parent / "docs" / "console.md"
 
 ADMINS: dict[Any, Any] = {
     Account: AccountAdmin,
@@ -126,17 +122,6 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'href="(/[^"?]*)', page)) - {"/", "/static/"}
 
 
-def test_the_documented_classes_are_those_that_there_are() -> None:
-    [example] = re.findall(
-        r"```python\n(.*?back_office\.register.*?)```", DOCS.read_text(), re.DOTALL
-    )
-    site = admin.AdminSite("back-office")
-    exec(example, {"back_office": site})  # noqa: S102 - our own documentation
-    assert {model for model in ADMINS if site.is_registered(model)} == ADMINS.keys()
-    for model, of_model in ADMINS.items():
-        assert type(site.get_model_admin(model)) is of_model
-
-
 @pytest.mark.parametrize("beside", [True, False])
 def test_every_page_stays_on_its_own_admin_site(
     beside: bool, serve: Any, rows: dict[Any, Any], twilio: None, admin_client: Client
@@ -193,9 +178,8 @@ def test_a_resource_of_the_sites_own_has_the_pages_of_ours(
     stage = Stage.objects.get()
     for page in ("", f"{stage.pk}/change/", f"{stage.pk}/history/", f"{stage.pk}/delete/"):
         assert admin_client.get(pages + page).status_code == 200
-    check = {"action": "check_with_twilio", "_selected_action": [stage.pk]}
-    [message] = messages(admin_client.post(pages, check, follow=True))
-    assert message == "main: This cannot be checked with Twilio: stage."
+    # How to check it with Twilio is not known.
+    assert "check_with_twilio" not in admin_client.get(pages).content.decode()
 
 
 def test_the_overview_needs_no_context_processor_of_the_site(

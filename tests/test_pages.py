@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import get_commands
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from tests.site.models import Webhook
-from twilio_tokens.admin.keys import APIKeyAdmin
 from twilio_tokens.checks.error_reports import REPORTERS
 from twilio_tokens.grants import WorkerGrant
 from twilio_tokens.models import APIKey, ChatService, PushCredential
@@ -66,20 +62,6 @@ def test_the_crontab_of_the_console_has_five_times_and_a_command() -> None:
     assert option == "--verbosity"
 
 
-def test_a_theme_styles_a_class_that_is_registered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    themed = pytest.importorskip("unfold.admin").ModelAdmin
-    site = admin.AdminSite()
-    site.register(APIKey, APIKeyAdmin)
-    monkeypatch.setattr(admin, "site", site)
-    monkeypatch.setattr("django.contrib.admin.sites.site", site)
-    run(
-        block("docs/console.md", "from unfold"), admin=admin, APIKey=APIKey, APIKeyAdmin=APIKeyAdmin
-    )
-    registered = type(site.get_model_admin(APIKey))
-    assert issubclass(registered, APIKeyAdmin)
-    assert issubclass(registered, themed)
-
-
 @pytest.mark.parametrize("body", blocks("docs/products.md", "json"))
 def test_a_phone_names_its_platform(
     body: str, api: APIClient, api_key: APIKey, chat_service: ChatService, secret: str
@@ -120,15 +102,6 @@ def test_a_worker_is_who_the_function_says(leads: bool, role: str) -> None:
     agents = SimpleNamespace(agents=Rows([agent]))
     assert worker(agents, workspace) == WorkerGrant(sid("WK"), role=role)
     assert worker(SimpleNamespace(agents=Rows()), workspace) is None
-
-
-def test_a_room_is_open_until_its_meeting_ends() -> None:
-    policy = run(block("docs/products.md", "def room_policy"), timezone=timezone)["room_policy"]
-    meeting = SimpleNamespace(room="Standup", ends_at=timezone.now() + timedelta(hours=1))
-    user = SimpleNamespace(meetings=Rows([meeting]))
-    assert policy(user, "Standup") == meeting.ends_at
-    assert policy(user, "standup") is False  # as a database that ignores case would find it
-    assert policy(SimpleNamespace(meetings=Rows()), "Standup") is False
 
 
 def test_the_receivers_of_the_page_take_what_the_signals_send(

@@ -17,6 +17,7 @@ from django.db import OperationalError, connection, connections
 from django.db.models.signals import pre_save
 from django.test import override_settings
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 from rest_framework import exceptions as drf
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.authtoken.models import Token
@@ -263,6 +264,29 @@ def test_authentication_that_fails_is_told_in_the_log_only(
     assert response["Cache-Control"] == "no-store"
     assert "Authentication raised" in caplog.text
     assert f"raise self.fault\n{type(fault).__name__}" in caplog.text
+
+
+class LazyAuthentication(BaseAuthentication):
+    """Believes what is signed, and looks the user up when somebody asks, as allauth's does."""
+
+    def authenticate(self, request: Any) -> Any:
+        return SimpleLazyObject(lambda: User.objects.get(username="anna")), None
+
+    def authenticate_header(self, request: Any) -> str:
+        return "Bearer"
+
+
+@ACCEPTED
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["get", "post", "options"])
+def test_a_user_who_was_deleted_after_signing_in_is_not_signed_in(
+    method: str, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenViewSet, "authentication_classes", [LazyAuthentication])
+    response = getattr(APIClient(), method)("/twilio/tokens/video/", headers={"accept": accept})
+    if response["Content-Type"] == "application/json":
+        assert response.json()["code"] == "not_authenticated"
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
 
 
 def test_a_fault_of_a_sites_own_viewset_is_reported_as_such(

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest
@@ -92,15 +94,10 @@ class TokenViewSet(ViewSet):
         """What the user can request. Issues nothing."""
         offers = self.offers()
         longest = settings.max_ttl
+        ttls = {product: min(each.grant.lifetime(), longest) for product, each in offers.items()}
         told = {
             "identity": self._identity(),
-            "ttl": {
-                "max": longest,
-                "default": {
-                    product: min(offer.grant.lifetime(), longest)
-                    for product, offer in offers.items()
-                },
-            },
+            "ttl": {"max": longest, "default": ttls},
             **(offers if self.product is None else vars(offers[self.product])),
         }
         return Response(offer_serializer(self.product).to_representation(told))
@@ -232,6 +229,10 @@ class TokenViewSet(ViewSet):
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
+            bool(request.user)  # some classes look the user up only now
+        except get_user_model().DoesNotExist:
+            request.user = AnonymousUser()
+            raise drf.NotAuthenticated from None
         except (drf.APIException, Http404, DjangoPermissionDenied, DatabaseError):
             raise
         except Exception as error:  # whatever the site's classes or their backends raise

@@ -1,6 +1,23 @@
-"""The console for admins."""
+"""The console for admins. A site may derive its own classes from these."""
 
-from . import accounts as accounts
-from . import keys as keys
-from . import resources as resources
-from . import tokens as tokens
+from .accounts import AccountAdmin
+from .keys import APIKeyAdmin
+from .resources import (
+    PushCredentialAdmin,
+    ResourceAdmin,
+    RestrictedResourceAdmin,
+    ServiceAdmin,
+    TwiMLAppAdmin,
+)
+from .tokens import IssuedTokenAdmin
+
+__all__ = [
+    "APIKeyAdmin",
+    "AccountAdmin",
+    "IssuedTokenAdmin",
+    "PushCredentialAdmin",
+    "ResourceAdmin",
+    "RestrictedResourceAdmin",
+    "ServiceAdmin",
+    "TwiMLAppAdmin",
+]

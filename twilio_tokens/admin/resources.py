@@ -33,6 +33,10 @@ class ResourceAdmin(CheckedAdmin):
     search_fields = ("name", "sid", "account__name", "account__sid")
     readonly_fields = ("account_name", "check_badge")
 
+    def has_check_permission(self, request: HttpRequest) -> bool:
+        """Of a site's own, Twilio may not be asked."""
+        return self.model.at_twilio is not None and super().has_check_permission(request)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Propose the first entry of an account as its default."""
         initial = {**default_account(), **super().get_changeform_initial_data(request)}
