@@ -31,8 +31,8 @@ BUILDS = [
     Build(
         proof=f"{API}::test_a_foreign_page_gets_no_token_by_the_cookie",
         file="views.py",
-        old='"Cache-Control": "no-store"}',
-        new='"Cache-Control": "private"}',
+        old='"Cache-Control": "no-store",',
+        new='"Cache-Control": "private",',
     ),
     Build(
         proof=f"{API}::test_no_answer_names_a_host_that_a_header_made_up",
