@@ -134,8 +134,9 @@ def test_another_page_cannot_run_the_token_as_a_script(
 
     def answer(route: Route) -> None:
         response = route.fetch()
-        # A minus sign would end a name, and the page would have to guess where.
-        given.append(response.text().replace("-", "_"))
+        # Not every token is a script: a minus sign ends a name, and no name begins with a digit.
+        payload = response.text().split(".")[1].replace("-", "_")
+        given.append(f"{header}.{payload}.signature")
         headers = {k: v for k, v in response.headers.items() if k not in missing}
         route.fulfill(status=200, headers=headers, body=given[0])
 
@@ -143,5 +144,4 @@ def test_another_page_cannot_run_the_token_as_a_script(
     page.route(f"{site}/token", answer)
     read = page.evaluate(RUN, [f"{site}/token", header])
     assert len(given) == 1
-    assert given[0].startswith(f"{header}.")
     assert read == (given[0].split(".")[1:] if is_read else [])
