@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def _module(name: str) -> ModuleType:
 
 def _set(settings: Any, code: str) -> None:
     names = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
-    found = dict(names)
+    found = {**names, "os": os}
     exec(compile(code, "mysite/settings.py", "exec"), found)  # noqa: S102
     for name, value in found.items():
         if name.isupper() and value is not names.get(name):
