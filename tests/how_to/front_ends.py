@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from django.apps import AppConfig
+from django.conf import settings as site
 from django.contrib import admin
 from django.test import Client
 from django.urls import include, path
@@ -71,11 +73,13 @@ def _module(name: str) -> ModuleType:
 
 
 def _set(settings: Any, code: str) -> None:
-    names = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    names = {each: getattr(site, each) for each in dir(site) if each.isupper()}
     found = {**names, "os": os}
     exec(compile(code, "mysite/settings.py", "exec"), found)  # noqa: S102
     for name, value in found.items():
-        if name.isupper() and value is not names.get(name):
+        if name == "INSTALLED_APPS":  # the whole site would be set up anew; they need to be there
+            [AppConfig.create(each) for each in value]
+        elif name.isupper() and value is not names.get(name):
             setattr(settings, name, value)
 
 
