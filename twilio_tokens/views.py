@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from django.contrib.auth import get_user_model
@@ -23,7 +23,7 @@ from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.schemas.inspectors import DefaultSchema, ViewInspector
@@ -38,17 +38,12 @@ from .error_reports import hide_tokens
 from .exceptions import InvalidGrant, NotConfigured, TwilioTokensError
 from .grants import registered
 from .identity import identity_for
-from .issuing import issue_access_token
+from .issuing import IssuedAccessToken, issue_access_token
 from .offers import Offer, offers
 from .outcomes import Asking
 from .parsers import TokenRequest, parser_classes
-from .serializers import (
-    TokenRequestSerializer,
-    offer_serializer,
-    reader,
-    request_serializer,
-    token_answer,
-)
+from .renderers import TokenJSONRenderer, renderer_classes, show_menus
+from .serializers import offer_serializer, reader, request_serializer, token_answer
 from .throttles import TokenRateThrottle, asks_for_a_token, issues_nothing
 
 
@@ -108,18 +103,30 @@ class TokenViewSet(ViewSet):
         if any(serializer.is_known(name, in_html=True) for name in request.query_params):
             raise drf.ParseError(_("Send fields in the request body, not in the URL."))
         try:
-            grants, ttl = serializer.read(request.data)
+            data: object = request.data
+            if isinstance(data, Mapping):
+                data = self.fields_from(data)
+            grants, ttl = serializer.read(data)
             issued = issue_access_token(
                 user=request.user, grants=grants, ttl=ttl, issued_by=self.issued_by(request)
             )
         except RecursionError:
             raise drf.ParseError(_("The request body is nested too deeply.")) from None
         except drf.ValidationError as error:
-            self._asking.products = serializer.products_in(request.data)
+            self._asking.products = serializer.products_in(data)
             raise self._refusal(error.detail) from None
         except InvalidGrant as error:
             raise self._refusal(serializer.errors_of(error)) from None
-        return Response(token_answer(issued), status=status.HTTP_201_CREATED)
+        return Response(self.answer(issued), status=status.HTTP_201_CREATED)
+
+    def fields_from(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """This API's own fields, from the body of a request. Override it for a front end that has
+        others: what it returns is read as strictly, and ``None`` is refused."""
+        return data
+
+    def answer(self, issued: IssuedAccessToken) -> Mapping[str, Any]:
+        """What is answered. Override it for a front end that reads something else."""
+        return token_answer(issued)
 
     def issued_by(self, request: Request) -> AbstractBaseUser | None:
         """Who acts as the user, for the audit record. Override it if users can be impersonated."""
@@ -249,7 +256,8 @@ class TokenViewSet(ViewSet):
 
     def _answer_without_a_page(self) -> None:
         """A page would authenticate again, and use whatever else may have failed."""
-        self.request.accepted_renderer = renderer = TokenJSONRenderer()
+        others = [r for r in self.get_renderers() if not isinstance(r, BrowsableAPIRenderer)]
+        self.request.accepted_renderer = renderer = (*others, TokenJSONRenderer())[0]
         self.request.accepted_media_type = renderer.media_type
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
@@ -263,39 +271,11 @@ class TokenViewSet(ViewSet):
     def default_response_headers(self) -> dict[str, str]:
         # Django before 5.2.15 stores even no-store responses if it caches the whole site.
         vary = "Accept, Authorization, Cookie"
-        return {**super().default_response_headers, "Vary": vary, "Cache-Control": "no-store"}
-
-
-class TokenJSONRenderer(JSONRenderer):
-    compact = True
-    ensure_ascii = False
-    strict = True
-
-
-class _Unreported(str):
-    """Error reports that show a page's variables do not show this text."""
-
-    __slots__ = ()
-    __repr__ = object.__repr__
-
-
-class TokenBrowsableAPIRenderer(BrowsableAPIRenderer):
-    def get_content(self, *args: Any, **kwargs: Any) -> str:
-        return _Unreported(super().get_content(*args, **kwargs))
-
-    def render_form_for_serializer(self, serializer: BaseSerializer[Any]) -> str | bytes | None:
-        show_menus(serializer)
-        return super().render_form_for_serializer(serializer)
-
-
-def show_menus(serializer: BaseSerializer[Any]) -> None:
-    """Only if a form is shown to someone who is signed in: others must not learn names."""
-    if isinstance(serializer, TokenRequestSerializer):
-        serializer.offer_menus(serializer.context["offers"]())
-
-
-@lru_cache(maxsize=8)  # needed several times per request
-def renderer_classes(of_the_site: tuple[Any, ...]) -> Sequence[type[BaseRenderer]]:
-    """JSON always, and the browsable API if the site's own views have it."""
-    is_browsable = any(issubclass(each, BrowsableAPIRenderer) for each in of_the_site)
-    return (TokenJSONRenderer, TokenBrowsableAPIRenderer) if is_browsable else (TokenJSONRenderer,)
+        return {
+            **super().default_response_headers,
+            # A page of another origin could run a bare token as a script, and so read it.
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Vary": vary,
+            "Cache-Control": "no-store",
+        }

@@ -87,6 +87,7 @@ TESTS = {
     "outcomes": "outcomes metrics",
     "parsers": API,
     "refusals": COUNTS,
+    "renderers": f"{API} renderers",
     "saving": ROWS,
     "schema": "schema",
     "serializers/answers": API,

@@ -12,8 +12,8 @@ from django.db.models.signals import post_save, pre_save
 from twilio_tokens import issuing
 from twilio_tokens.admin.forms import APIKeyForm
 from twilio_tokens.models import APIKey, IssuedToken
+from twilio_tokens.renderers import TokenJSONRenderer
 from twilio_tokens.signals import access_token_issued
-from twilio_tokens.views import TokenJSONRenderer
 
 Patch = pytest.MonkeyPatch
 Step = Callable[[Patch, Any], None]

@@ -31,8 +31,26 @@ BUILDS = [
     Build(
         proof=f"{API}::test_a_foreign_page_gets_no_token_by_the_cookie",
         file="views.py",
-        old='"Cache-Control": "no-store"}',
-        new='"Cache-Control": "private"}',
+        old='"Cache-Control": "no-store",',
+        new='"Cache-Control": "private",',
+    ),
+    Build(  # a bare token runs as a script of another origin
+        proof="tests/test_renderers.py::test_no_answer_may_be_run_as_a_script",
+        file="views.py",
+        old='            "X-Content-Type-Options": "nosniff",\n',
+        new="",
+    ),
+    Build(  # an error ends as a token
+        proof="tests/test_renderers.py::test_no_error_ends_as_a_token",
+        file="renderers.py",
+        old='getattr(response, "exception", False)',
+        new="False",
+    ),
+    Build(  # a blocked user calls on
+        proof="tests/test_identity.py::test_a_blocked_user_is_not_found",
+        file="identity.py",
+        old="if user.is_active and _is_called",
+        new="if _is_called",
     ),
     Build(
         proof=f"{API}::test_no_answer_names_a_host_that_a_header_made_up",

@@ -169,7 +169,7 @@ BUILDS = [
     Build(
         proof="tests/test_browsable_api.py::"
         "test_a_report_of_what_a_page_is_made_of_does_not_show_the_token",
-        file="views.py",
+        file="renderers.py",
         old="    __repr__ = object.__repr__\n",
         new="    __repr__ = str.__repr__\n",
     ),

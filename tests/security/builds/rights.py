@@ -90,7 +90,7 @@ BUILDS = [
     Build(
         proof="tests/security/test_on_the_wire.py::test_no_answer_of_the_app_may_be_stored",
         file="views.py",
-        old=', "Cache-Control": "no-store"}',
-        new="}",
+        old='            "Cache-Control": "no-store",\n',
+        new="",
     ),
 ]
