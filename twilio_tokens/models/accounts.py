@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.db.models.base import ModelBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from twilio_tokens import sids
 from twilio_tokens.characters import visible
@@ -145,11 +146,11 @@ class APIKey(Checked):
         ),
     )
     is_active = models.BooleanField(
-        _("active"),
+        pgettext_lazy("API key", "active"),
         default=True,
         help_text=_("The newest active key of an account signs all of its Access Tokens."),
     )
-    retired_at = models.DateTimeField(_("retired"), null=True, editable=False)
+    retired_at = models.DateTimeField(pgettext_lazy("date", "retired"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
