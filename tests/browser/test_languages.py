@@ -123,6 +123,7 @@ def test_all_pages_are_in_the_language_that_one_chooses(
     expect(page.locator("#problem")).to_contain_text("31404")
     read()
     page.locator("header form button").click()
+    page.wait_for_url("**/accounts/logout/")
     read()
     page.goto("/accounts/login/")
     read()

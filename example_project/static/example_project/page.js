@@ -14,8 +14,13 @@ export function enter(state) {
   }
 }
 
-/** In the language of the page, not of the browser. */
-export const language = document.documentElement.lang;
+/** That of the page, as it is written where the user is: times in “en” may be British. */
+export const language = localeOf(document.documentElement.lang);
+
+function localeOf(lang) {
+  const base = (locale) => locale.split("-")[0];
+  return navigator.languages.find((each) => base(each) === base(lang)) ?? lang;
+}
 
 for (const time of document.querySelectorAll("time[datetime]")) {
   const options = { dateStyle: "medium", timeStyle: "short" };
