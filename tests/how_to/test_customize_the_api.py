@@ -55,8 +55,12 @@ def test_the_server_chooses_the_room(
 ) -> None:
     assert api.post("/orders/7/token/").status_code == 404
     user.groups.add(Group.objects.create(name="order-7"))
+    for body in ({}, {"room": "order-8"}):
+        response = api.post("/orders/7/token/", body, format="json")
+        check_token(response, secret, "order-7")
     check_token(api.post("/orders/7/token/"), secret, "order-7")
+    assert api.post("/orders/8/token/").json()["code"] == "not_found"
     assert APIClient().post("/orders/7/token/").status_code == 401
-    settings.TWILIO_TOKENS_THROTTLE_RATE = "2/hour"
+    settings.TWILIO_TOKENS_THROTTLE_RATE = "5/hour"
     assert api.post("/orders/7/token/").json()["code"] == "throttled"
     call_command("check", "--deploy", "--tag", "security")
