@@ -163,7 +163,7 @@ def test_without_that_entry_there_is_no_token(tester: Client) -> None:
     finally:
         pre_save.disconnect(fail_to_write, sender=LogEntry)
     assert refused == {
-        "__all__": ["No token was issued: The admin's log was not written: DatabaseError."]
+        "__all__": ["No token was issued: The admin's log could not be written (DatabaseError)."]
     }
     assert not IssuedToken.objects.exists()
     assert issue(tester).startswith("eyJ")
