@@ -76,7 +76,7 @@ lock: .venv/.development ## pin what setup.cfg asks for; OPTIONS=--upgrade takes
 audit: .venv/.development ## ask the registries for known vulnerabilities of what is pinned
 	.venv/bin/python -m supply.audit
 
-dist: .venv/.development ## build wheel and sdist of the last commit, twice, and compare them
+dist: .venv/.development tests/node/node_modules ## build wheel, sdist and npm package of the last commit, and try them out
 	.venv/bin/python -m supply.dist
 
 mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
