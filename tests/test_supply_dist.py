@@ -8,6 +8,7 @@ import zipfile
 from configparser import ConfigParser
 from io import BytesIO
 from pathlib import Path
+from runpy import run_path
 
 import polib
 import pytest
@@ -18,6 +19,7 @@ from supply.dist import (
     faults_of_npm,
     faults_of_sdist,
     faults_of_wheel,
+    version_of,
     with_absolute_links,
 )
 
@@ -116,6 +118,11 @@ def test_links_of_the_readme_lead_somewhere_from_a_package_index(link: str, abso
 def test_the_readme_of_a_release_has_no_relative_links() -> None:
     readme = with_absolute_links((ROOT / "README.md").read_text(), AT, "1.2")
     assert re.findall(r"\]\((?!https?:|#)[^)]*\)|src=\"(?!https?:)", readme) == []
+
+
+def test_the_version_of_a_release_is_that_of_the_package() -> None:
+    package = run_path(str(ROOT / "twilio_tokens/__init__.py"))
+    assert version_of(ROOT) == package["__version__"]
 
 
 METADATA = SETUP["metadata"]
