@@ -83,6 +83,16 @@ def test_the_account_may_be_named_and_be_the_default(db: None) -> None:
     assert (account.name, account.sid) == ("Main", "AC" + "1" * 32)
 
 
+def test_without_a_default_account_one_is_made(db: None) -> None:
+    """As there is none any more once it was deleted."""
+    testing.make_account()
+    other = testing.make_account()
+    Account.objects.filter(is_default=True).delete()
+    account = testing.make_api_key().account
+    assert account.is_default
+    assert account != other
+
+
 def test_other_fields_may_be_given(db: None) -> None:
     assert not testing.make_twiml_app().allow_incoming
     assert testing.make_twiml_app(allow_incoming=True).allow_incoming
