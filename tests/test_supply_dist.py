@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from runpy import run_path
 
-import polib
 import pytest
 
 from supply.dist import (
@@ -149,21 +148,3 @@ def test_the_languages_that_the_package_claims_are_known() -> None:
     claimed = [each[20:] for each in CLASSIFIERS if each.startswith("Natural Language :: ")]
     assert claimed == sorted(["English", *LANGUAGES.values()])
     assert {each.parent.parent.name for each in CATALOGUES} <= LANGUAGES.keys()
-
-
-def translated(entries: list[polib.POEntry] | list[polib.MOEntry]) -> set[object]:
-    return {
-        (each.msgctxt, each.msgid, each.msgid_plural, each.msgstr, *_forms(each))
-        for each in entries
-    }
-
-
-def _forms(entry: polib.POEntry | polib.MOEntry) -> list[str]:
-    return [text for _number, text in sorted(entry.msgstr_plural.items())]
-
-
-@pytest.mark.parametrize("po", CATALOGUES, ids=lambda po: f"{po.parent.parent.name}-{po.stem}")
-def test_the_compiled_catalogues_are_committed_and_up_to_date(po: Path) -> None:
-    """Where they are not: manage.py compilemessages."""
-    source, compiled = polib.pofile(str(po)), polib.mofile(str(po.with_suffix(".mo")))
-    assert translated(compiled.translated_entries()) == translated(source.translated_entries())
