@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from noxfile import PINNED, VERSIONS
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 FORGE = REPOSITORY / ".github"
 TEMPLATES = sorted((FORGE / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -22,6 +20,16 @@ JOBS = WORKFLOW["jobs"]
 POLICY = (REPOSITORY / "docs/reference/versions.md").read_text()
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
+
+# nox is not in its own environments, so its file is read, not imported.
+NOX = {
+    node.targets[0].id: ast.literal_eval(node.value)
+    for node in ast.parse((REPOSITORY / "noxfile.py").read_text()).body
+    if isinstance(node, ast.Assign)
+    and isinstance(node.targets[0], ast.Name)
+    and node.targets[0].id in {"PINNED", "VERSIONS"}
+}
+PINNED, VERSIONS = NOX["PINNED"], NOX["VERSIONS"]
 
 SETUP = configparser.ConfigParser()
 SETUP.read(REPOSITORY / "setup.cfg")

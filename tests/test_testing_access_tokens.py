@@ -263,6 +263,12 @@ def test_a_public_key_is_not_taken_for_a_secret() -> None:
     assert refused(token(), public_key).startswith("Twilio error 20107")
 
 
+def test_a_secret_may_be_shorter_than_twilios(user: User) -> None:
+    secret = new_secret()[:16]
+    make_api_key(secret=secret)
+    assert_access_token(issue_access_token(user=user, grants=[Video()]).token, secret)
+
+
 def test_a_token_for_every_product_is_verified(user: User, settings: Any) -> None:
     settings.TWILIO_TOKENS_WORKER = lambda user, workspace: WorkerGrant(new_sid("WK"))
     secret = new_secret()
