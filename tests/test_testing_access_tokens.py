@@ -13,6 +13,7 @@ import jwt
 import pytest
 from django.contrib.auth.models import User
 
+from tests.prose import REPOSITORY
 from twilio_tokens.grants import Chat, Sync, TaskRouter, Video, Voice, WorkerGrant
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.testing import (
@@ -156,6 +157,12 @@ def test_a_token_that_twilio_would_refuse_fails_with_twilios_error(
     message = refused(refusable, secret)
     assert re.findall(r"^Twilio error (\d+): .+\.$", message, re.MULTILINE) == [str(code)], message
     assert "\n" not in message
+
+
+def test_the_page_lists_these_errors() -> None:
+    page = (REPOSITORY / "docs/reference/testing.md").read_text()
+    codes = {str(code) for _, code in REFUSED}
+    assert set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE)) == codes
 
 
 @pytest.mark.parametrize(
