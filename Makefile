@@ -1,8 +1,8 @@
-# The interpreter to use, and where to serve: make test PYTHON=python3.12, make demo ADDR=127.0.0.1:9000
+# Which Python to use, and where to serve: make test PYTHON=python3.12, make demo ADDR=127.0.0.1:9000
 PYTHON ?= python3
 ADDR ?= 127.0.0.1:8000
 
-# Servers for the tests, beside SQLite. The tests make databases of their own there.
+# Servers for the tests, besides SQLite. The tests create their own databases there.
 POSTGRESQL_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 MARIADB_URL ?= mysql://root@127.0.0.1:3306/mysql
 export POSTGRESQL_URL MARIADB_URL
@@ -21,29 +21,29 @@ demo: .venv/.example $(SDKS) ## set up the example site and serve it at ADDR
 	@.venv/bin/python manage.py setup_demo --address $(ADDR)
 	.venv/bin/python manage.py runserver $(ADDR)
 
-test: lint types browser ## lint, check types, test in Chromium, on each database that answers and on other sites
+test: lint types browser ## lint, check types, and test: in Chromium, on each database that answers, on other sites
 	@unset DATABASE_URL; $(PYTEST) --cov
 	@$(call test_on,PostgreSQL,$(POSTGRESQL_URL))
 	@$(call test_on,MariaDB,$(MARIADB_URL))
 
-two-nodes: .venv/.development ## prove that two nodes behind nginx lose nothing, with what deploy/ has
+two-nodes: .venv/.development ## prove that two nodes behind nginx, as in deploy/, lose nothing
 	@unset DATABASE_URL; deploy/two-nodes
 
-sites: .venv/.development ## take the main paths on each site of tests/sites
+sites: .venv/.development ## test the main paths on each site of tests/sites
 	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py
 
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
 	@unset DATABASE_URL; $(PYTEST) --numprocesses 4 --ds=tests.browser.settings tests/browser
 
-lint: .venv/.development ## check style, and that imports point down only
+lint: .venv/.development ## check the style, and that imports point down only
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache --no-logo
 
-bench: .venv/.development ## measure what issuing costs, all of it or ROWS='issue start'
+bench: .venv/.development ## measure what issuing costs; ROWS='issue start' measures a part
 	.venv/bin/python -m benchmarks $(ROWS)
 
-types: .venv/.development tests/node/node_modules $(SDKS) ## check types, of Python and of the JavaScript client
+types: .venv/.development tests/node/node_modules $(SDKS) ## check the types of Python and of the JavaScript client
 	.venv/bin/mypy
 	tests/node/node_modules/.bin/tsc --project tests/node
 
@@ -64,25 +64,25 @@ reference: .venv/.development ## write what docs/reference has from the code
 messages: .venv/.development ## bring the translations up to date with the sources, and compile them
 	.venv/bin/python -m supply.messages
 
-matrix: .venv/.development tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is found, with each Django
+matrix: .venv/.development tests/node/node_modules $(SDKS) ## test on each Python of noxfile.py that is installed, with each Django
 	@PYENV_VERSION=$$(pyenv versions --bare 2> /dev/null | sort -Vr | paste -sd :) .venv/bin/nox
 
-lock: .venv/.development ## pin what setup.cfg asks for; OPTIONS=--upgrade takes the newest of everything
+lock: .venv/.development ## pin what setup.cfg requires; OPTIONS=--upgrade takes the newest of everything
 	$(LOCK) requirements/build.in --output-file requirements/build.txt
 	$(LOCK) setup.cfg --all-extras --constraint requirements/build.txt --output-file requirements/development.txt
 	$(LOCK) setup.cfg --extra example --constraint requirements/development.txt --output-file requirements/example.txt
 	$(LOCK) setup.cfg --extra test --resolution lowest-direct --output-file requirements/lowest.txt
 
-audit: .venv/.development ## ask the registries for known vulnerabilities of what is pinned
+audit: .venv/.development ## ask the registries for known vulnerabilities of everything that is pinned
 	.venv/bin/python -m supply.audit
 
-dist: .venv/.development ## build wheel and sdist of the last commit, twice, and compare them
+dist: .venv/.development tests/node/node_modules ## build the wheel, sdist and npm package of the last commit, and try them out
 	.venv/bin/python -m supply.dist
 
-mutants: .venv/.development ## make one small fault at a time, in all modules or in MODULE=crypto, and see if the tests notice
+mutants: .venv/.development ## make small faults, one at a time, and see if the tests notice; MODULE=crypto tries one module
 	.venv/bin/python -m tests.mutants $(MODULE)
 
-clean: ## remove what make has made, but for your data in var/
+clean: ## remove everything that make has made, except your data in var/
 	rm -rf .venv .nox */node_modules tests/node/node_modules .coverage .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 
 # 1: a name, 2: its DATABASE_URL
@@ -91,7 +91,7 @@ export DJANGO_SETTINGS_MODULE=tests.settings DATABASE_URL='$(2)'; \
 if answer=$$(.venv/bin/python -c '$(CONNECT)' 2>&1); then \
 	echo 'The tests on $(1):'; $(PYTEST); \
 else \
-	echo 'SKIPPED: the tests on $(1). Its server does not let us in:'; echo "$$answer" | tail -n 1; \
+	echo 'SKIPPED: the tests on $(1). Could not connect:'; echo "$$answer" | tail -n 1; \
 fi
 endef
 CONNECT = import django; django.setup(); \

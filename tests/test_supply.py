@@ -6,10 +6,7 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
-import zipfile
 from configparser import ConfigParser
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,6 @@ from packaging.version import Version
 
 from supply import audit
 from supply.audit import NoAnswerError, read_npm, read_pip_audit
-from supply.dist import faults_of_sdist, faults_of_wheel
 from supply.locks import REQUIREMENTS, Pin, pins
 
 ROOT = REQUIREMENTS.parent
@@ -165,57 +161,6 @@ def test_importing_the_package_asks_nobody_starts_no_process_and_writes_no_file(
     command = [sys.executable, "-B", "-c", IMPORTS]
     run = subprocess.run(command, cwd=Path.cwd(), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-
-
-NAME = "django_twilio_tokens"
-COMMITTED = {"LICENSE", "setup.py", "twilio_tokens/__init__.py", "twilio_tokens/py.typed"}
-WHEEL = {*COMMITTED} - {"LICENSE", "setup.py"} | {
-    f"{NAME}-1.dist-info/{each}" for each in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")
-}
-SCRIPTS, DATA = f"{NAME}-1.dist-info/entry_points.txt", f"{NAME}-1.data/scripts/run"
-SDIST = {*COMMITTED} - {"setup.py"} | {"PKG-INFO", f"{NAME}.egg-info/SOURCES.txt"}
-
-
-@pytest.mark.parametrize(
-    ("missing", "added", "fault"),
-    [
-        (None, None, None),
-        ("twilio_tokens/py.typed", None, "The wheel lacks twilio_tokens/py.typed."),
-        (f"{NAME}-1.dist-info/licenses/LICENSE", None, "The wheel lacks LICENSE."),
-        (None, "twilio_tokens/.env", "The wheel has twilio_tokens/.env."),
-        (None, "tests/test_sids.py", "The wheel has tests/test_sids.py."),
-        (None, "var/demo.env", "The wheel has var/demo.env."),
-        (None, "start.pth", "The wheel has start.pth."),
-        (None, DATA, f"The wheel has {DATA}."),
-        (None, SCRIPTS, f"The wheel has {SCRIPTS}."),
-    ],
-)
-def test_a_wheel_has_the_package_and_nothing_that_runs_at_install(
-    tmp_path: Path, missing: str | None, added: str | None, fault: str | None
-) -> None:
-    with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
-        for name in (WHEEL | {added}) - {missing, None}:
-            archive.writestr(name, "")
-    assert faults_of_wheel(tmp_path / "a.whl", COMMITTED) == ([fault] if fault else [])
-
-
-@pytest.mark.parametrize(
-    ("missing", "added", "fault"),
-    [
-        (None, None, None),
-        ("twilio_tokens/py.typed", None, "The sdist lacks twilio_tokens/py.typed."),
-        (None, "setup.py", "The sdist has setup.py."),
-        (None, ".env", "The sdist has .env."),
-        (None, "tests/test_sids.py", "The sdist has tests/test_sids.py."),
-    ],
-)
-def test_an_sdist_has_only_what_is_committed(
-    tmp_path: Path, missing: str | None, added: str | None, fault: str | None
-) -> None:
-    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
-        for name in (SDIST | {added}) - {missing, None}:
-            archive.addfile(tarfile.TarInfo(f"{NAME}-1/{name}"), BytesIO())
-    assert faults_of_sdist(tmp_path / "a.tar.gz", COMMITTED) == ([fault] if fault else [])
 
 
 # As pip-audit 2.10 and npm 11 write it.
