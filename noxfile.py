@@ -36,7 +36,8 @@ ONCE = [
         "schemathesis",
     )
 ] + ["--ignore=tests/test_tutorial.py"]
-# The sites of tests/sites are slower: they run at both ends, and all of them only here.
+# The sites of tests/sites are slow: they run at both ends, and all of them only here. The how-to
+# guides need the same packages, and run only here, too.
 ALL_SITES = ("3.12", "6.1")
 
 
@@ -52,6 +53,7 @@ def tests(session: nox.Session, django: str) -> None:
         newest = ("--upgrade", "--upgrade-strategy=eager")
         session.install(*newest, "--editable", f".[{extra}]", f"Django=={django}.*")
     without = [] if extra == "sites" or django == "lowest" else ["--ignore=tests/test_sites.py"]
+    without += [] if extra == "sites" else ["--ignore=tests/how_to"]
     session.run(
         "pytest", "--numprocesses=auto", "--dist=worksteal", *ONCE, *without, *session.posargs
     )
