@@ -278,7 +278,7 @@ def test_what_only_issuing_can_refuse_is_told_beside_its_field_too(
     assert (refused.values["push_credential"], refused.values["ttl"]) == ("ios", "60")
 
 
-def test_a_refused_form_can_be_mended_and_sent_again(browser: Browser, secret: str) -> None:
+def test_a_refused_form_can_be_fixed_and_sent_again(browser: Browser, secret: str) -> None:
     form = browser.form("/twilio/tokens/voice/")
     refused = forms_of(browser.send(form, params='{"a": 1}', incoming="False"))[0]
     response = browser.send(refused, params='{"a": "1"}')

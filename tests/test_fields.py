@@ -167,7 +167,7 @@ def test_saving_other_fields_leaves_the_ciphertext_as_it_is_whatever_the_key_rin
 @pytest.mark.parametrize(
     "text", ["", "damaged", "tt1:0123456789ab:x", "tt2:0123456789ab:" + "A" * 40]
 )
-def test_a_damaged_row_loads_saves_unchanged_and_can_be_mended(api_key: APIKey, text: str) -> None:
+def test_a_damaged_row_loads_saves_unchanged_and_can_be_fixed(api_key: APIKey, text: str) -> None:
     store_text(text)
     key = APIKey.objects.get()
     assert key.secret == Sealed(text)
@@ -181,9 +181,9 @@ def test_a_damaged_row_loads_saves_unchanged_and_can_be_mended(api_key: APIKey, 
     assert stored_text(key) == text
     assert KeyForm(instance=key).as_p()
     assert KeySerializer(key).data["secret"] == str(Sealed(text))
-    key.secret = mended = new_secret()
+    key.secret = fixed = new_secret()
     key.save()
-    assert opened(key) == mended
+    assert opened(key) == fixed
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def nullable_column(transactional_db: None) -> Iterator[None]:
         "tt1:0123456789ab:" + "A" * 200_000,
     ],
 )
-def test_with_anything_else_for_a_secret_the_site_lives_on_and_the_row_can_be_mended(
+def test_with_anything_else_for_a_secret_the_site_lives_on_and_the_row_can_be_fixed(
     api_key: APIKey, api: APIClient, admin_client: Client, user: User, value: Any
 ) -> None:
     with connection.cursor() as cursor:

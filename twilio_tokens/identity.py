@@ -80,11 +80,11 @@ def users_named(username: str) -> list[Any]:
         return []
 
 
-def user_for(identity: str) -> Any | None:  # noqa: ANN401 - a user of the site's own model
+def user_for(identity: str) -> Any | None:  # noqa: ANN401 - the site's user model
     """The active user of this identity, also as Twilio writes it in a call: ``client:anna``.
 
-    None if there is no such user, or more than one. With an identity function of the site's own, it
-    is whom the last token of this identity was issued to, so the audit needs to be on.
+    None if there is no such user, or more than one. With your own identity function, it is the
+    user to whom the last token with this identity was issued, so the audit must be on.
     """
     name = identity.removeprefix("client:")
     if _IN_NO_NAME.search(name):

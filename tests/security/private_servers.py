@@ -32,7 +32,7 @@ Step = Callable[[Any], object]
 
 @contextmanager
 def broken(server: PrivateServer, fault: tuple[Step, Step]) -> Iterator[None]:
-    """``fault`` is how it begins, and how it is mended; each is given the server."""
+    """``fault`` is how it begins, and how it is fixed; each is given the server."""
     begin, mend = fault
     begin(server)
     try:

@@ -97,7 +97,7 @@ OURS = {
     "a token": ("POST", VIDEO, JSON, b"{}", 201),
     "what one may ask for": ("GET", VIDEO, {}, b"", 200),
     "a field that is not known": ("POST", VIDEO, JSON, b'{"rooom": "A"}', 400),
-    "a body that is no JSON": ("POST", VIDEO, JSON, b'{"room"', 400),
+    "a body that is not JSON": ("POST", VIDEO, JSON, b'{"room"', 400),
     "a body that is too large": ("POST", VIDEO, JSON, b" " * 70_000, 400),
     "a body of another kind": ("POST", VIDEO, {"Content-Type": "x/y"}, b"x", 415),
     "not signed in": ("GET", VIDEO, {"Authorization": ""}, b"", 401),
