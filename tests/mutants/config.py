@@ -97,7 +97,7 @@ TESTS = {
     "sids": "sids",
     "signals": CORE,
     "signing": CORE,
-    "testing/access_tokens": "testing_access_tokens",
+    "testing/access_tokens": "testing_access_tokens testing_times",
     "testing/factories": "testing",
     "throttles": "throttles admin_impersonation",
     "token_text": GRANTS,
