@@ -10,8 +10,8 @@ LEAST = 95  #: percent of the faults that the tests notice
 #: Tests that take longer than all others, and notice no more.
 TOO_LONG = ["tests/test_issuing.py::test_ten_thousand_tokens_of_one_second_have_ten_thousand_ids"]
 
-#: Pages of the console, and what Django wrote.
-LEFT_OUT = ("admin", "migrations", "templatetags")
+#: Pages of the console, what Django wrote, and fixtures, whose tests start pytest again.
+LEFT_OUT = ("admin", "migrations", "pytest_plugin.py", "templatetags")
 
 API = "views serializers parsers throttles offers schema browsable_api"
 CHECKS = (
@@ -86,7 +86,6 @@ TESTS = {
     "offers": API,
     "outcomes": "outcomes metrics",
     "parsers": API,
-    "pytest_plugin": "pytest_plugin",
     "refusals": COUNTS,
     "renderers": f"{API} renderers",
     "saving": ROWS,
@@ -97,7 +96,7 @@ TESTS = {
     "sids": "sids",
     "signals": CORE,
     "signing": CORE,
-    "testing/access_tokens": "testing_access_tokens",
+    "testing/access_tokens": "testing_access_tokens testing_times",
     "testing/factories": "testing",
     "throttles": "throttles admin_impersonation",
     "token_text": GRANTS,
