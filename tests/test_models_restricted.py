@@ -165,7 +165,9 @@ def test_admins_see_that_it_is_closed_and_open_it_by_a_tick(
     Group.objects.all().delete()
     assert "Its last group was deleted" in admin_client.get(changelist).content.decode()
     start = admin_client.get("/admin/twilio_tokens/").content.decode()
-    assert f"{model._meta.verbose_name} backstage: nobody may use it, because its last group" in start
+    assert (
+        f"{model._meta.verbose_name} backstage: nobody may use it, because its last group" in start
+    )
     page = admin_client.get(change).content.decode()
     assert 'name="reopen"' in page
     assert "None chosen" not in page
