@@ -10,15 +10,14 @@ import nox
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 
-# What requirements/ pins: the lowest versions that setup.cfg allows, and those of "make test".
-PINNED = {"lowest": "requirements/lowest.txt", "locked": "requirements/development.txt"}
+# The lowest versions that setup.cfg allows, pinned.
+LOWEST = "requirements/lowest.txt"
 # With a version of Django: the newest of everything else.
 # "make test" is another: on the Python of the working copy, with what is pinned.
 VERSIONS = [
     ("3.10", "lowest"),
     ("3.12", "6.1"),
     ("3.13", "5.2"),
-    ("3.13", "locked"),
     ("3.14", "6.1"),
 ]
 # What is about servers and processes, and tries builds: "make test" runs it, on one Python.
@@ -35,9 +34,8 @@ ONCE = [
         "on_the_wire",
         "schemathesis",
     )
-] + ["--ignore=tests/test_tutorial.py"]
-# The sites of tests/sites are slow: they run at both ends, and all of them only here. The how-to
-# guides need the same packages, and run only here, too.
+] + ["--ignore=tests/how_to", "--ignore=tests/test_tutorial.py"]
+# The sites of tests/sites are slower: they run at both ends, and all of them only here.
 ALL_SITES = ("3.12", "6.1")
 
 
@@ -45,15 +43,14 @@ ALL_SITES = ("3.12", "6.1")
 @nox.parametrize("python, django", VERSIONS)
 def tests(session: nox.Session, django: str) -> None:
     extra = "sites" if (session.python, django) == ALL_SITES else "test"
-    if django in PINNED:
+    if django == "lowest":
         build = "requirements/build.txt"
-        session.install("--require-hashes", "-r", build, "-r", PINNED[django])
+        session.install("--require-hashes", "-r", build, "-r", LOWEST)
         session.install("--no-deps", "--no-build-isolation", "--editable", ".")
     else:
         newest = ("--upgrade", "--upgrade-strategy=eager")
         session.install(*newest, "--editable", f".[{extra}]", f"Django=={django}.*")
     without = [] if extra == "sites" or django == "lowest" else ["--ignore=tests/test_sites.py"]
-    without += [] if extra == "sites" else ["--ignore=tests/how_to"]
     session.run(
         "pytest", "--numprocesses=auto", "--dist=worksteal", *ONCE, *without, *session.posargs
     )
