@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -216,6 +217,11 @@ def test_a_function_of_the_sites_answers_or_refuses_or_is_at_fault(
     with pytest.raises(kind) as caught:
         conf.answer_of("X", refuse, error)
     assert str(caught.value) == told
+
+
+def test_what_ends_the_process_is_not_taken_for_a_fault_of_the_function() -> None:
+    with pytest.raises(SystemExit):
+        conf.answer_of("IDENTITY", sys.exit)
 
 
 def test_what_a_site_does_not_set_it_has_by_default() -> None:

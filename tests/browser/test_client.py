@@ -198,13 +198,13 @@ def test_the_csrf_token_is_the_newest_and_the_one_that_django_takes(page: Page, 
         [
             {"name": name, "value": "x" * 32, "domain": "localhost", "path": path}
             for name, path in (
-                ("csrftoken", "/accounts/"),
+                ("csrftoken", "/phone/"),
                 ("xcsrftoken", "/"),
                 ("csrftoken2", "/"),
             )
         ]
     )
-    page.goto("/accounts/login/")
+    page.goto("/phone/")
     page.evaluate(PREPARE)
     assert page.evaluate("document.cookie").count("csrftoken=") == 3
     assert get(page)["identity"] == "anna"
@@ -316,7 +316,7 @@ def test_a_site_without_a_key_is_not_configured(client: Page) -> None:
     assert (error["status"], error["code"], error["retryAfter"]) == (503, "not_configured", None)
 
 
-@pytest.mark.parametrize(("path", "status"), [("/accounts/login/", 200), ("/nowhere/", 404)])
+@pytest.mark.parametrize(("path", "status"), [("/admin/login/", 200), ("/nowhere/", 404)])
 def test_what_is_no_token_is_an_error(client: Page, path: str, status: int) -> None:
     error = get(client, path)
     assert (error["status"], error["code"]) == (status, "unexpected_answer")

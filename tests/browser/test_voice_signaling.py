@@ -143,7 +143,7 @@ def test_a_refused_update_leaves_the_earlier_token(registered: MakePhone, twilio
 def test_a_session_ends_with_its_token_and_goes_on_with_a_new_one(
     registered: MakePhone, twilio: Twilio
 ) -> None:
-    anna = registered(ttl=4, options={"tokenRefreshMs": 1000})
+    anna = registered(ttl=6, options={"tokenRefreshMs": 1000})
     anna.hears_of("unregistered")
     assert anna.events == ["registered", "tokenWillExpire", 20104, "unregistered"]
 
