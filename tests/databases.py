@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -49,9 +50,13 @@ def why_it_does_not_answer(server: str) -> str:
 
 
 def disconnect() -> None:
-    """Close this thread's connection, also one to a database in memory, which Django keeps open."""
+    """Close this thread's connection, also one to a database in memory, which Django keeps open.
+
+    But not that of the tests themselves, which live on in the main thread.
+    """
     connection.close()
-    if connection.connection is not None:
+    is_ours = threading.current_thread() is threading.main_thread()
+    if connection.connection is not None and not (is_ours or connection.allow_thread_sharing):
         connection.connection.close()
 
 

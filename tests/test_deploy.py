@@ -100,8 +100,9 @@ def production() -> dict[str, str]:
 
     pattern = r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*)|:\?[^}]*)\}"
     environment = COMPOSE["x-app"]["environment"]
-    # Not what the tests and this checkout's demo have.
+    # Not what the tests and this checkout's demo have; some checks ask the database.
     here = {"DJANGO_SETTINGS_MODULE": "example_project.settings", "DEBUG": "false"}
+    here["DATABASE_URL"] = "sqlite://:memory:"
     return {name: re.sub(pattern, value, text) for name, text in environment.items()} | here
 
 
