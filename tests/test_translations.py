@@ -48,8 +48,9 @@ def forms(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)
 
 
-def key(message: Message) -> tuple[str | None, tuple[str, ...]]:
-    return message.context, forms(message.id)
+def key(message: Message) -> tuple[object, tuple[str, ...]]:
+    context: object = message.context  # bytes, from older Babels' read_mo
+    return context.decode() if isinstance(context, bytes) else context, forms(message.id)
 
 
 @each_app
