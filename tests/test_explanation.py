@@ -190,7 +190,7 @@ def test_twenty_lines_are_twenty_lines() -> None:
 
 
 def test_the_twenty_lines_do_what_the_table_says(twenty_lines: Any, user: User) -> None:
-    with time_machine.travel("2026-11-29T12:00:00Z", tick=False):
+    with time_machine.travel("2026-11-29T12:00:00+00:00", tick=False):
         one, other = twenty_lines("?room=a"), twenty_lines(who=User(username="bert"))
     assert one["grants"]["video"] == {"room": "a"}
     assert "nbf" in one
