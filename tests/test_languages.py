@@ -34,7 +34,7 @@ from .rows import sid
 from .twilio_server import Key, TwilioServer, running
 
 MODELS = (Account, APIKey, ChatService, TwiMLApp, PushCredential, SyncService, Workspace)
-#: What is on all pages of Django's admin for scripts, in English whatever the language.
+#: What is not text that people read.
 TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
 
 

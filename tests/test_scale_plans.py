@@ -20,10 +20,11 @@ from twilio_tokens.issuing import REFRESH_MARGIN, issue_access_token
 from twilio_tokens.models import APIKey, IssuedToken
 from twilio_tokens.signals import access_token_issued
 
+from .prose import blocks
 from .security.private_servers import Redis
 
 PAGE = (Path(__file__).parent.parent / "docs/scale.md").read_text()
-BATCHES, ROUTER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+BATCHES, ROUTER = blocks("docs/scale.md")
 
 #: Of a token, as the tables say: seconds of CPU, bytes.
 APPLICATION, POSTGRESQL, REDIS, LOG, RECORD, KEYS = 2.3e-3, 0.6e-3, 0.12e-3, 1.3e3, 555, 362

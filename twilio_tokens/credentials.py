@@ -72,10 +72,7 @@ class Credentials:
         """The newest active key, which must belong to region US1: no older key stands in for it."""
         key = self._cached((APIKey, account.pk), lambda: APIKey.objects.newest_active(account.pk))
         if key is None:
-            raise NotConfigured(
-                _("Account {account} has no active API key. Add or activate one in the admin."),
-                account=account.sid,
-            )
+            raise no_active_key(account)
         if key.region != Region.US1:
             raise NotConfigured(
                 _(
@@ -187,6 +184,13 @@ class Credentials:
     @cached_property
     def _group_ids(self) -> frozenset[Any]:
         return _group_ids_of(self.user)
+
+
+def no_active_key(account: Account) -> NotConfigured:
+    return NotConfigured(
+        _("Account {account} has no active API key. Add or activate one in the admin."),
+        account=account.sid,
+    )
 
 
 def _group_ids_of(holder: object) -> frozenset[Any]:

@@ -24,7 +24,7 @@ from .grants import Grant
 from .models import IssuedToken
 from .saving import savepoint
 
-#: Which no database stores, and some fail to look up.
+#: No database can store these characters, and some fail to look them up.
 _IN_NO_NAME = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -62,8 +62,8 @@ def users_named(username: str) -> list[Any]:
 
     There can be several if the site ignores case and no username matches exactly.
     """
-    if re.search(r"[\x00\ud800-\udfff]", username):
-        return []  # no database can store it, and some fail to look it up
+    if _IN_NO_NAME.search(username):
+        return []
     model: Any = get_user_model()
     using = router.db_for_write(model)  # a replica may not know a new user yet
     users = model._default_manager.db_manager(using)

@@ -14,9 +14,9 @@ from django.db import router
 from django.db.models import Model
 from django.template.defaultfilters import yesno
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from . import metrics
+from .credentials import no_active_key
 from .crypto import unseal
 from .exceptions import ListingFailed, NotConfigured
 from .models import Account, APIKey, Outcome, Resource
@@ -253,10 +253,5 @@ def _requests_of(account: Account, *, seconds: float) -> Requests:
     keys = APIKey.objects.using(router.db_for_write(APIKey)).select_related("account")
     key = keys.newest_active(account.pk)
     if key is None:
-        raise NotConfigured(
-            gettext_lazy(
-                "Account {account} has no active API key. Add or activate one in the admin."
-            ),
-            account=account.sid,
-        )
+        raise no_active_key(account)
     return _requests_with(key, seconds=seconds)

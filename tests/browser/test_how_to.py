@@ -14,9 +14,9 @@ from django.contrib.auth.models import User
 from playwright.sync_api import BrowserContext, Page
 from rest_framework.authtoken.models import Token
 
-from tests.how_to.front_ends import blocks_of, site_of
+from tests.how_to.front_ends import site_of
 from tests.issued import decoded
-from tests.prose import blocks
+from tests.prose import blocks, section
 from twilio_tokens.models import IssuedToken
 
 from .pages import SignedIn, until
@@ -72,7 +72,7 @@ def text(page: Page, selector: str) -> str:
 
 
 def test_the_tab_that_is_replaced_says_so(context: BrowserContext) -> None:
-    page = run(context, *blocks_of(TABS, "Video: tell the first tab", language="js"))
+    page = run(context, *section(TABS, "Video: tell the first tab", "js"))
     page.evaluate("room.emit('disconnected', room, { code: 53205 })")
     assert text(page, "#status") == "You have joined in another tab."
 
@@ -80,7 +80,7 @@ def test_the_tab_that_is_replaced_says_so(context: BrowserContext) -> None:
 def test_each_tab_keeps_a_number_of_its_own(
     context: BrowserContext, settings: Any, secret: str
 ) -> None:
-    [code] = blocks_of(TABS, "Video: an identity for each tab", language="js")
+    [code] = section(TABS, "Video: an identity for each tab", "js")
     context.new_page().goto("/")  # the site gives its CSRF cookie
     with site_of(TABS, settings):
         pages = [run(context, code, "window.tokens = tokens;") for _ in range(2)]
@@ -94,7 +94,7 @@ def test_each_tab_keeps_a_number_of_its_own(
 
 
 def test_one_tab_registers_and_the_next_takes_over(context: BrowserContext) -> None:
-    first_block, answered = blocks_of(TABS, "Voice: let one tab ring", language="js")
+    first_block, answered = section(TABS, "Voice: let one tab ring", "js")
     first, second = (run(context, first_block, answered) for _ in range(2))
     until(first, lambda: first.evaluate("window.registered"))
     assert not second.evaluate("window.registered")

@@ -17,10 +17,11 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import include, path
 
-from tests.prose import REPOSITORY, blocks
+from tests.prose import blocks, section
+
+from .sites import DOTS
 
 NAMED = re.compile(r"# mysite/(\w+)\.py\n")
-DOTS = re.compile(r"^(\w+) = \[(\s*)\.\.\.,", re.MULTILINE)
 
 
 @contextmanager
@@ -31,7 +32,8 @@ def site_of(page: str, settings: Any, *sections: str) -> Iterator[Any]:
     modules = {"mysite": ModuleType("mysite")}
     modules["mysite"].__path__ = []
     try:
-        for block in blocks_of(page, *sections):
+        chosen = [block for title in sections for block in section(page, title)]
+        for block in chosen or blocks(page):
             named = NAMED.match(block)
             if named is not None:
                 module = modules.setdefault(named[1], _module(named[1]))
@@ -48,16 +50,6 @@ def site_of(page: str, settings: Any, *sections: str) -> Iterator[Any]:
     finally:
         for module in modules.values():
             sys.modules.pop(module.__name__, None)
-
-
-def blocks_of(page: str, *sections: str, language: str = "python") -> list[str]:
-    if not sections:
-        return blocks(page, language)
-    parts = (REPOSITORY / page).read_text().split("\n## ")[1:]
-    texts = {title: text for title, _, text in (part.partition("\n") for part in parts)}
-    return [
-        block for section in sections for block in blocks(page, language) if block in texts[section]
-    ]
 
 
 def _module(name: str) -> ModuleType:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.prose import REPOSITORY, blocks
+from tests.prose import REPOSITORY, blocks, section
 
 #: Set where a test is run on its site.
 INSIDE = "HOW_TO_SITE"
@@ -45,20 +45,6 @@ ROOT_URLCONF = "mysite.urls"
 """,
     "mysite/urls.py": "from tests.urls import *\n",
 }
-
-
-def section(page: str, title: str, language: str = "python") -> list[str]:
-    """The code blocks between a heading of a page and the next; before the first, without one."""
-    before, *sections = re.split("^##+ ", (REPOSITORY / page).read_text(), flags=re.MULTILINE)
-    text = next(each for each in sections if each.startswith(f"{title}\n")) if title else before
-    lines = {line.strip() for line in text.splitlines()}
-    found = [
-        block
-        for block in blocks(page, language)
-        if lines.issuperset(line.strip() for line in block.splitlines())
-    ]
-    assert found, f"{page} has no {language} under “{title}”."
-    return found
 
 
 def files(page: str, titles: tuple[str, ...]) -> dict[str, str]:

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.models import User
 from django.test import Client
 
-from tests.how_to.sites import curl, on_site, section
+from tests.how_to.sites import curl, on_site
 from tests.issued import decoded
+from tests.prose import section
 from twilio_tokens.models import APIKey, IssuedToken
 
 PAGE = "docs/how-to/authenticate-users.md"

@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from tests.how_to.sites import curl, on_site, section
+from tests.how_to.sites import curl, on_site
 from tests.issued import decoded
+from tests.prose import section
 from tests.rows import sid
 from twilio_tokens.exceptions import PermissionDenied
 from twilio_tokens.grants import TaskRouter

@@ -13,8 +13,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
-from tests.how_to.sites import section
 from tests.issued import decoded
+from tests.prose import section
 from twilio_tokens.exceptions import SecretUnavailable
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token

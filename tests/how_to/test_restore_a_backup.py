@@ -11,8 +11,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
-from tests.how_to.sites import section
 from tests.issued import decoded
+from tests.prose import section
 from tests.twilio_server import Key, TwilioServer
 from twilio_tokens.crypto import generate_key
 from twilio_tokens.grants import Chat

@@ -11,8 +11,9 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client as TwilioClient
 
-from tests.how_to.sites import curl, on_site, section
+from tests.how_to.sites import curl, on_site
 from tests.issued import decoded
+from tests.prose import section
 from tests.rows import add_key, new_secret, sid
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token

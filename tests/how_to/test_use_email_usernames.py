@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tests.how_to.sites import on_site, section
+from tests.how_to.sites import on_site
 from tests.issued import decoded
+from tests.prose import section
 from twilio_tokens.exceptions import IdentityNotAllowed
 from twilio_tokens.grants import Voice
 from twilio_tokens.identity import decode_identity, user_for

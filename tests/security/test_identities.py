@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from textwrap import dedent
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +16,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from tests.issued import decoded, record
+from tests.prose import REPOSITORY, blocks
 from tests.rows import sid
 from tests.site.models import TwilioIdentity
 from twilio_tokens.exceptions import IdentityNotAllowed, NotConfigured
@@ -27,9 +25,7 @@ from twilio_tokens.identity import decode_identity, identity_for, primary_key, u
 from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import APIKey, IssuedToken
 
-ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "identity.md").read_text()
-BLOCKS = [dedent(each) for each in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)]
+BLOCKS = blocks("docs/identity.md")
 
 
 def documented(name: str, **names: Any) -> Any:
@@ -116,7 +112,7 @@ def test_the_model_of_the_page_is_the_one_that_is_tested() -> None:
         return next(ast.dump(node) for node in classes if node.name == "TwilioIdentity")
 
     [block] = [each for each in BLOCKS if "class TwilioIdentity" in each]
-    assert model(block) == model((ROOT / "tests" / "site" / "models.py").read_text())
+    assert model(block) == model((REPOSITORY / "tests" / "site" / "models.py").read_text())
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def _checks(user: User) -> Iterator[Line]:
             rows = rows.exclude(check_outcome__in=["", Outcome.VERIFIED])
             if model is APIKey:
                 rows = rows.filter(is_active=True)
-            yield from _lines("failed", _("%(row)s: %(message)s"), rows)
+            yield from _lines("failed", about("%(row)s", "%(message)s"), rows)
 
 
 def _closed(user: User) -> Iterator[Line]:
