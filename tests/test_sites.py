@@ -7,15 +7,16 @@ are taken on each, in a process of its own.
 from __future__ import annotations
 
 import importlib
+import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from .fresh_pytest import PYTEST, VARIABLES
+
 SITES = Path(__file__).parent / "sites"
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
 
 
 def is_site(path: Path) -> bool:
@@ -36,6 +37,7 @@ def test_the_main_paths_work_on_this_site(site: str) -> None:
         [*PYTEST, f"--ds=tests.sites.{site}", "-o", "django_debug_mode=keep"]
         + [str(each) for each in tests if each.exists()],
         cwd=SITES.parent.parent,
+        env=os.environ | VARIABLES,
         capture_output=True,
         text=True,
     )

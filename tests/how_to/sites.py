@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +19,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.fresh_pytest import PYTEST, VARIABLES
 from tests.prose import REPOSITORY, blocks, section
 
 #: Set where a test is run on its site.
 INSIDE = "HOW_TO_SITE"
-PLUGINS = ("pytest_django.plugin", "_hypothesis_pytestplugin", "no:cacheprovider")
-PYTEST = [sys.executable, "-m", "pytest", "-q", *(f"-p{each}" for each in PLUGINS)]
-#: To load all plugins that are installed takes longer than the tests.
-FAST = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 NAMED = re.compile(r"# (mysite/\w+\.py)\n")
 DOTS = re.compile(r"^(\w+) = \[(\s*)\.\.\.,", re.MULTILINE)
 #: What a site has before it follows the page.
@@ -80,7 +76,7 @@ def on_site(
                 cwd=REPOSITORY,
                 env={
                     **os.environ,
-                    **FAST,
+                    **VARIABLES,
                     **variables(),
                     "PYTHONPATH": str(tmp_path),
                     INSIDE: page,

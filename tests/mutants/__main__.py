@@ -6,6 +6,8 @@ import os
 import sys
 from itertools import chain, groupby
 
+from tests.fresh_pytest import VARIABLES
+
 from .config import LEAST, PACKAGE, files_for, modules
 from .equivalents import EQUIVALENTS, Named
 from .faults import faults_of
@@ -15,11 +17,7 @@ ROW = "{:<42} {:>7} {:>7} {:>9} {:>11} {:>7}"
 
 
 def main(names: list[str]) -> int:
-    # Plugins of pytest that the tests do not use would take most of the time.
-    os.environ |= {
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-    }
+    os.environ |= {**VARIABLES, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     os.environ.pop("DATABASE_URL", None)
     print(ROW.format("module", "mutants", "killed", "survived", "equivalent", "percent"))
     unexplained, rows = 0, []

@@ -27,13 +27,13 @@ import pytest
 from django.conf import settings
 from django.urls import clear_url_caches
 
+from tests import fresh_pytest
+
 from .config import TOO_LONG
 from .faults import Fault
 from .swapping import NotWithinFunctions, functions_of, import_with, swap
 
-PLUGINS = ["pytest_django.plugin", "time_machine", "_hypothesis_pytestplugin", "no:cacheprovider"]
-OPTIONS = ["-q", *(f"-p{each}" for each in PLUGINS)]
-OPTIONS += [f"--deselect={each}" for each in TOO_LONG]
+OPTIONS = [*fresh_pytest.OPTIONS, *(f"--deselect={each}" for each in TOO_LONG)]
 CACHE = type(lru_cache(repr))
 #: What coverage.py notes for a line that ran before the tests did.
 ON_IMPORT = ""

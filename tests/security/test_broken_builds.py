@@ -6,7 +6,6 @@ import os
 import pkgutil
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,15 +14,12 @@ from uuid import uuid4
 import pytest
 
 from tests.databases import address_of, why_it_does_not_answer
+from tests.fresh_pytest import PYTEST, VARIABLES
 
 from . import builds
 from .builds import Build
 
 ROOT = Path(__file__).parent.parent.parent
-# Other plugins, which the tests do not use, would take most of the time.
-PLUGINS = ("pytest_django.plugin", "time_machine", "_hypothesis_pytestplugin")
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-PYTEST += [argument for plugin in PLUGINS for argument in ("-p", plugin)]
 TESTS_FAILED = 1
 
 
@@ -39,8 +35,8 @@ def name_of(build: Build) -> str:
 @pytest.mark.parametrize("build", list(all_builds()), ids=name_of)
 def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
     environment = os.environ | {
+        **VARIABLES,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "--hypothesis-profile=first_failure",
     }
     environment.pop("DATABASE_URL", None)
@@ -65,8 +61,9 @@ def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> No
             pytest.importorskip(package)
         options = [f"--ds=tests.sites.{build.site}", "-o", "django_debug_mode=keep"]
 
+    # Without migrations, of which none is broken, the database is set up sooner.
     run = subprocess.run(
-        [*PYTEST, *options, build.proof],
+        [*PYTEST, "-x", "--no-migrations", *options, build.proof],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
