@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 
 from tests.console import PREFIXES, filled, permit, url
@@ -53,8 +53,8 @@ NEW, STORED = sid("IS", "5"), sid("IS", "0")
 
 
 class Console:
-    def __init__(self, settings: Any, twilio: TwilioServer, people: list[str]) -> None:
-        self.settings, self.twilio = settings, twilio
+    def __init__(self, twilio: TwilioServer, people: list[str]) -> None:
+        self.twilio = twilio
         self.names: dict[Any, str] = {}
         self.secret = new_secret()
         self.main = self._add(Account, "0")
@@ -160,14 +160,14 @@ class Console:
         """The answer to the request of ``person``."""
         client, user = self.clients[person], self.users[person]
         of_tenant = person == "outsider"
-        self.settings.TWILIO_TOKENS_ACCOUNT = (
-            (lambda user: self.rows[Account]) if of_tenant else None
-        )
-        if person == "removed":
-            client.get(path)  # a moment before
-            user.groups.clear()
-        self.twilio.requests.clear()
-        return client.get(path) if data is None else client.post(path, data)
+        account_of = (lambda user: self.rows[Account]) if of_tenant else None
+        # Undone each time: what the fixture sets is looked up through all that it has set before.
+        with override_settings(TWILIO_TOKENS_ACCOUNT=account_of):
+            if person == "removed":
+                client.get(path)  # a moment before
+                user.groups.clear()
+            self.twilio.requests.clear()
+            return client.get(path) if data is None else client.post(path, data)
 
 
 def stored() -> dict[Any, dict[str, Any]]:

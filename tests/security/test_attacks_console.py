@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def console(settings: Any, twilio: TwilioServer) -> Console:
-    return Console(settings, twilio, ["superuser"])
+def console(twilio: TwilioServer) -> Console:
+    return Console(twilio, ["superuser"])
 
 
 # Pages of other sites

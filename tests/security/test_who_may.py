@@ -31,8 +31,8 @@ NOT_OURS = {"login", "logout", "password_change", "password_change_done", "jsi18
 
 
 @pytest.fixture
-def console(settings: Any, twilio: TwilioServer) -> Console:
-    return Console(settings, twilio, ABOVE.people)
+def console(twilio: TwilioServer) -> Console:
+    return Console(twilio, ABOVE.people)
 
 
 class Writes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.request import Request
@@ -59,7 +59,7 @@ class Site:
     """Two accounts with resources of one product each, and everybody who may ask for them."""
 
     def __init__(self, settings: Any, grant: type[Grant]) -> None:
-        self.settings, self.grant = settings, grant
+        self.grant = grant
         settings.TWILIO_TOKENS_THROTTLE_RATE = None
         settings.TWILIO_TOKENS_WORKER = lambda user, workspace: WorkerGrant(sid("WK"), "worker")
         self.main, self.other = (
@@ -116,13 +116,14 @@ class Site:
             "tenant": lambda user: self.other,
             "no tenant": lambda user: None,
         }
-        self.settings.TWILIO_TOKENS_ACCOUNT = tenants.get(person)
         client = self.clients[person]
-        if person == "removed":
-            self.users[person].groups.add(self.members)
-            send(client)
-            self.users[person].groups.clear()
-        return send(client)
+        # Undone each time: what the fixture sets is looked up through all that it has set before.
+        with override_settings(TWILIO_TOKENS_ACCOUNT=tenants.get(person)):
+            if person == "removed":
+                self.users[person].groups.add(self.members)
+                send(client)
+                self.users[person].groups.clear()
+            return send(client)
 
 
 @pytest.fixture
