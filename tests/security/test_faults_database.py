@@ -169,10 +169,11 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_request_gets_an_answer(
     postgresql: PostgreSQL,
 ) -> None:
     before = records(postgresql)
-    with closing(postgresql.connect("site")) as lock, served.asked() as request:
+    with closing(postgresql.connect("site")) as lock:
         lock.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        happen(postgresql, postgresql.wait_for_blocked())
-        assert_unavailable(request.result(), code)
+        with served.asked() as request:
+            happen(postgresql, postgresql.wait_for_blocked())
+            assert_unavailable(request.result(), code)
     assert records(postgresql) == before
     served.assert_works()
     assert records(postgresql) == before + 1
