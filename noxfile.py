@@ -20,37 +20,71 @@ VERSIONS = [
     ("3.13", "5.2"),
     ("3.14", "6.1"),
 ]
-# What is about servers and processes, and tries builds: "make test" runs it, on one Python.
-ONCE = [
-    f"--ignore=tests/security/test_{name}.py"
-    for name in (
-        "broken_builds",
-        "concurrency",
-        "faults",
-        "faults_cache",
-        "faults_commands",
-        "faults_database",
-        "limit_at_once",
-        "on_the_wire",
-        "schemathesis",
-    )
-] + ["--ignore=tests/how_to", "--ignore=tests/test_tutorial.py"]
-# The sites of tests/sites are slower: they run at both ends, and all of them only here.
-ALL_SITES = ("3.12", "6.1")
+# With the newest Django the sites of tests/sites run, the attacks and the example as well.
+NEWEST = ("3.12", "6.1")
+
+
+def without(*names: str) -> list[str]:
+    return [f"--ignore=tests/{name}" for name in names]
+
+
+# What is about servers, processes and the files of the repository: "make test" runs it, on one
+# Python.
+ONCE = without(
+    "how_to",
+    *(
+        f"security/test_{name}.py"
+        for name in (
+            "broken_builds",
+            "concurrency",
+            "faults",
+            "faults_cache",
+            "faults_commands",
+            "faults_database",
+            "limit_at_once",
+            "on_the_wire",
+            "schemathesis",
+        )
+    ),
+    *(
+        f"test_{name}.py"
+        for name in (
+            "benchmarks",
+            "contributing",
+            "deploy",
+            "docs",
+            "explanation",
+            "front_door",
+            "mutants",
+            "operations",
+            "readme",
+            "reference",
+            "scale",
+            "scale_plans",
+            "supply",
+            "supply_dist",
+            "supply_npm",
+            "translations",
+            "troubleshooting",
+            "tutorial",
+            "twilio_node",
+        )
+    ),
+)
+TWICE = without("security", "test_example_project.py", "test_servers.py", "test_sites.py")
 
 
 @nox.session
 @nox.parametrize("python, django", VERSIONS)
 def tests(session: nox.Session, django: str) -> None:
-    extra = "sites" if (session.python, django) == ALL_SITES else "test"
+    is_newest = (session.python, django) == NEWEST
     if django == "lowest":
         build = "requirements/build.txt"
         session.install("--require-hashes", "-r", build, "-r", LOWEST)
         session.install("--no-deps", "--no-build-isolation", "--editable", ".")
     else:
+        extra = "sites" if is_newest else "test"
         newest = ("--upgrade", "--upgrade-strategy=eager")
         session.install(*newest, "--editable", f".[{extra}]", f"Django=={django}.*")
-    without = [] if extra == "sites" or django == "lowest" else ["--ignore=tests/test_sites.py"]
-    session.run(
-        "pytest", "--numprocesses=auto", "--dist=worksteal", *ONCE, *without, *session.posargs
-    )
+    left_out = ONCE if is_newest else [*ONCE, *TWICE]
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *left_out, *session.posargs)

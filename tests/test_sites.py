@@ -9,12 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from .fresh_pytest import PYTEST, VARIABLES
+from . import fresh_pytest
 
 SITES = Path(__file__).parent / "sites"
 
@@ -33,12 +32,7 @@ def test_the_main_paths_work_on_this_site(site: str) -> None:
             if probe.connect_ex(("127.0.0.1", port)):
                 pytest.skip(f"No server answers at port {port}.")
     tests = [SITES / "test_main_paths.py", SITES / f"test_{site}.py"]
-    run = subprocess.run(
-        [*PYTEST, f"--ds=tests.sites.{site}", "-o", "django_debug_mode=keep"]
-        + [str(each) for each in tests if each.exists()],
-        cwd=SITES.parent.parent,
-        env=os.environ | VARIABLES,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    options = [f"--ds=tests.sites.{site}", "-o", "django_debug_mode=keep"]
+    arguments = options + [str(each) for each in tests if each.exists()]
+    ended = fresh_pytest.run(arguments, SITES.parent.parent, {**os.environ})
+    assert ended.status == 0, ended.output

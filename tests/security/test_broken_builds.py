@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pkgutil
 import shutil
-import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests import fresh_pytest
 from tests.databases import address_of, why_it_does_not_answer
-from tests.fresh_pytest import PYTEST, VARIABLES
 
 from . import builds
 from .builds import Build
@@ -35,7 +34,6 @@ def name_of(build: Build) -> str:
 @pytest.mark.parametrize("build", list(all_builds()), ids=name_of)
 def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> None:
     environment = os.environ | {
-        **VARIABLES,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_ADDOPTS": "--hypothesis-profile=first_failure",
     }
@@ -62,13 +60,8 @@ def test_the_proof_fails_on_the_broken_build(build: Build, tmp_path: Path) -> No
         options = [f"--ds=tests.sites.{build.site}", "-o", "django_debug_mode=keep"]
 
     # Without migrations, of which none is broken, the database is set up sooner.
-    run = subprocess.run(
-        [*PYTEST, "-x", "--no-migrations", *options, build.proof],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    arguments = ["-x", "--no-migrations", *options, build.proof]
+    ended = fresh_pytest.run(arguments, tmp_path, environment)
 
-    assert run.returncode == TESTS_FAILED, run.stdout + run.stderr
-    assert " failed" in run.stdout.splitlines()[-1], run.stdout
+    assert ended.status == TESTS_FAILED, ended.output
+    assert " failed" in ended.output.splitlines()[-1], ended.output
