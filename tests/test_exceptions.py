@@ -126,11 +126,11 @@ def test_the_reason_is_in_the_language_of_the_page_and_in_english_in_the_log(
     kind: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with override("de"):
-        error = kind(gettext_lazy("This field is required."))
+        error = kind(gettext_lazy("Monday"))
         error.log()
-        assert error.reason == "Dieses Feld ist zwingend erforderlich."
-    assert error.log_reason == "This field is required."
-    assert caplog.messages == ["No access token issued: This field is required."]
+        assert error.reason == "Montag"
+    assert error.log_reason == "Monday"
+    assert caplog.messages == ["No access token issued: Monday"]
 
 
 def test_what_stands_for_a_placeholder_may_have_braces_and_cannot_begin_a_line() -> None:
