@@ -99,6 +99,7 @@ def test_what_is_counted_is_not_counted_again(api_key: APIKey) -> None:
     before = counts()
     assert count() == 0
     assert counts() == before
+    assert RollUp.objects.get().pk == 1  # as it is stored where this has run before
 
 
 def test_without_tokens_there_is_nothing_to_count(db: None) -> None:
@@ -164,6 +165,21 @@ def test_hours_and_days_are_those_of_the_sites_time_zone(api_key: APIKey, settin
     assert busiest(date(2026, 3, 9), "user") == {"berta": 2}
 
 
+def test_a_day_that_ends_again_in_another_time_zone_has_its_busiest_once(
+    api_key: APIKey, settings: Any, clock: time_machine.Traveller
+) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    issued("03-08 10:00:00", identity="anna")
+    clock.move_to(datetime(2026, 3, 8, 23, 30, tzinfo=timezone.utc))
+    assert count() == 1
+    assert busiest(date(2026, 3, 8), "user") == {"anna": 1}
+    settings.TIME_ZONE = "UTC"
+    issued("03-08 23:40:00", identity="anna")
+    clock.move_to(NOW)
+    assert count() == 1
+    assert busiest(date(2026, 3, 8), "user") == {"anna": 2}
+
+
 def test_hours_are_right_where_clocks_are_changed(
     api_key: APIKey, settings: Any, clock: time_machine.Traveller
 ) -> None:
@@ -198,6 +214,18 @@ def test_what_is_counted_ahead_is_added_to_and_never_counted_twice(api_key: APIK
     count()
     count_ahead(IssuedToken.objects.all())
     assert counts() == {"03-09 23:00": {"": 1, "video": 1}, "03-10 11:00": {"": 2, "video": 2}}
+
+
+def test_what_is_left_of_an_hour_is_added_to_what_was_counted_ahead(api_key: APIKey) -> None:
+    issued("03-10 11:20:00", 2)
+    with CaptureQueriesContext(connection) as queries:
+        count_ahead(IssuedToken.objects.all())
+    # It writes before it reads: otherwise, SQLite would fail it where another process has written.
+    assert queries[0]["sql"].startswith("UPDATE")
+    IssuedToken.objects.all().delete()
+    issued("03-10 11:40:00", 3, grants=THREE)
+    assert count() == 3
+    assert counts() == {"03-10 11:00": {"": 5, "video": 5, "chat": 3, "voice": 3}}
 
 
 def test_before_anything_is_counted_all_is_counted_ahead(api_key: APIKey) -> None:

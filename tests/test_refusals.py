@@ -19,7 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from twilio_tokens.models import HourlyCount
-from twilio_tokens.refusals import EVERY, count_refusals, refusals
+from twilio_tokens.refusals import EVERY, Refusals, count_refusals, refusals
 from twilio_tokens.signals import access_token_refused
 
 from .databases import disconnect
@@ -184,12 +184,19 @@ def test_processes_that_write_at_once_lose_none() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_is_not_kept_is_closed_again() -> None:
+def test_a_connection_that_is_not_kept_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    # Django keeps one to a database in memory, whoever closes it.
+    monkeypatch.setattr(connection, "close", lambda: closed.append(connection))
     refuse()
     finish_a_request()
-    # Django keeps one to a database in memory, whoever closes it.
-    assert connection.connection is None or connection.is_in_memory_db()
+    assert closed == [connection]
     assert counts() == {("", "throttled"): 1}
+
+
+def test_a_process_that_has_refused_nothing_writes_nothing() -> None:
+    Refusals().write_if_due()
+    assert counts() == {}
 
 
 def test_they_are_counted_as_soon_as_the_app_is_ready() -> None:

@@ -79,7 +79,7 @@ TESTS = {
     "metrics": "metrics",
     "models/accounts": ROWS,
     "models/checked": ROWS,
-    "models/counts": COUNTS,
+    "models/counts": f"{COUNTS} migrations",
     "models/issued_tokens": ROWS,
     "models/resources": ROWS,
     "models/restricted": ROWS,
