@@ -19,6 +19,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from jsonschema import Draft202012Validator, ValidationError
+from rest_framework import serializers
 from rest_framework.authtoken.models import Token
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,6 +30,7 @@ from tests.issued import decoded
 from tests.prose import blocks
 from twilio_tokens.grants import fields_of, registered
 from twilio_tokens.models import ChatService, TwiMLApp
+from twilio_tokens.serializers.fields import TextField
 from twilio_tokens.urls import token_urls, urlpatterns
 from twilio_tokens.views import TokenViewSet
 
@@ -154,6 +156,26 @@ def test_what_a_site_says_of_its_own_viewset_stays_said() -> None:
     assert operations["post"]["summary"] == "Issue a token, and count it"
     assert operations["post"]["responses"].keys() == {"202"}
     assert operations["get"]["responses"].keys() == {"200", "401", "403", "503"}
+
+
+class CodeField(TextField):
+    pass
+
+
+class CodedRequestSerializer(serializers.Serializer[Any]):
+    code = CodeField(pattern="^[A-Z]+$")
+
+
+class CodedViewSet(TokenViewSet):
+    @extend_schema(request=CodedRequestSerializer)
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        raise NotImplementedError
+
+
+def test_a_sites_own_kind_of_text_has_its_pattern() -> None:
+    schema = SchemaGenerator(patterns=token_urls(CodedViewSet)).get_schema(public=True)
+    coded = schema["components"]["schemas"]["CodedRequest"]
+    assert coded["properties"]["code"]["pattern"] == "^[A-Z]+$"
 
 
 class WithSchema:
