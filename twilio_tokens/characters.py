@@ -35,7 +35,7 @@ PATTERN = rf"^[^{_MISLEADING}]*[^\s{_MISLEADING}][^{_MISLEADING}]*$"
 
 def misleading(text: str) -> str | None:
     """The first character for which a room, an identity or a name is refused."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # to Python, none of the refused characters is
         return None
     found = _REFUSED.search(text)
     return found and found[0]
