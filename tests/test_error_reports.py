@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 import pytest
 from django.apps import apps
 from django.contrib.auth.backends import ModelBackend
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 from django.db.models.signals import post_save, pre_save
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path, resolve, reverse
 from django.utils.log import AdminEmailHandler
@@ -31,6 +32,7 @@ from twilio_tokens.error_reports import (
     MOST_SECRETS,
     SecretsReporter,
     SecretsReporterFilter,
+    outside_transactions,
 )
 from twilio_tokens.grants import Video
 from twilio_tokens.issuing import issue_access_token
@@ -673,3 +675,26 @@ def test_it_shows_the_rest() -> None:
     reporter.filter = SecretsReporterFilter()
     for text in (reporter.get_traceback_html(), reporter.get_traceback_text()):
         assert harmless in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_view_outside_of_transactions_is_in_none_of_the_site(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    found = []
+
+    def looks() -> Callable[[HttpRequest], HttpResponse]:
+        def view(request: HttpRequest) -> HttpResponse:
+            found.append(connection.in_atomic_block)
+            return HttpResponse()
+
+        return view
+
+    class Site:
+        urlpatterns = (path("in/", looks()), path("out/", outside_transactions(looks())))
+
+    settings.ROOT_URLCONF = Site
+    for address in ("/in/", "/out/"):
+        assert Client().get(address).status_code == 200
+    assert found == [True, False]
