@@ -33,7 +33,7 @@ sites: .venv/.development ## test the main paths on each site of tests/sites
 	@unset DATABASE_URL; $(PYTEST) tests/test_sites.py
 
 browser: .venv/.chromium $(SDKS) ## test the example site and Twilio's SDKs in Chromium
-	@unset DATABASE_URL; $(PYTEST) --numprocesses 4 --ds=tests.browser.settings tests/browser
+	@unset DATABASE_URL; $(PYTEST) --numprocesses 3 --ds=tests.browser.settings tests/browser
 
 lint: .venv/.development ## check the style, and that imports point down only
 	.venv/bin/ruff check

@@ -14,7 +14,7 @@ from . import twilio_sockets
 from .twilio_sockets import Arrival, Twilio
 
 #: Milliseconds. The SDKs wait up to some seconds between their tries.
-PATIENCE = 20_000
+PATIENCE = 30_000
 
 
 def token_for(

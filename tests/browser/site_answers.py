@@ -27,6 +27,12 @@ def hold_back(route: Route) -> None:
     route.fulfill(status=201, json=answer)
 
 
+def hesitate(route: Route) -> None:
+    """Long enough to see what the page says meanwhile."""
+    time.sleep(2)
+    route.continue_()
+
+
 def tamper(route: Route) -> None:
     """Let the token be somebody else's; the signature stays."""
     answer = change(route)

@@ -13,7 +13,7 @@ from twilio_tokens.models import APIKey, ChatService
 
 from .chat_conversations import add_conversation
 from .pages import PATIENCE, SignedIn, expect_status, wait_past_expiry
-from .site_answers import hold_back, tamper, throttled_for, without_schedule
+from .site_answers import hesitate, hold_back, tamper, throttled_for, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "chat_service")
@@ -73,6 +73,7 @@ def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
 
 
 def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twilio: Twilio) -> None:
+    page.route("**/twilio/tokens/chat/", hesitate)
     page.route("**/twilio/tokens/chat/", hold_back, times=1)
     open_chat(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")

@@ -13,7 +13,7 @@ from tests.rows import new_secret, sid
 from twilio_tokens.models import APIKey, IssuedToken, TwiMLApp
 
 from .pages import PATIENCE, SignedIn, expect_status, wait_past_expiry
-from .site_answers import down_for_two_requests, hold_back, tamper, without_schedule
+from .site_answers import down_for_two_requests, hesitate, hold_back, tamper, without_schedule
 from .twilio_sockets import Sockets, Twilio
 
 pytestmark = pytest.mark.usefixtures("twilio", "twiml_app")
@@ -80,6 +80,7 @@ def test_a_tampered_token_is_refused(page: Page, twilio: Twilio) -> None:
 
 
 def test_an_expired_token_is_refused_and_the_next_one_is_taken(page: Page, twilio: Twilio) -> None:
+    page.route("**/twilio/tokens/voice/", hesitate)
     page.route("**/twilio/tokens/voice/", hold_back, times=1)
     go_online(page)
     expect(page.locator("#problem")).to_contain_text("Twilio says 20104.")
