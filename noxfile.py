@@ -20,7 +20,6 @@ VERSIONS = [
     ("3.13", "5.2"),
     ("3.14", "6.1"),
 ]
-# With the newest Django the sites of tests/sites run, the attacks and the example as well.
 NEWEST = ("3.12", "6.1")
 
 
@@ -71,6 +70,7 @@ ONCE = without(
         )
     ),
 )
+# What takes long and depends on Django: "make test" runs it, and so does the newest Django here.
 TWICE = without("security", "test_example_project.py", "test_servers.py", "test_sites.py")
 
 
