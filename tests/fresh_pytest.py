@@ -17,7 +17,6 @@ import pytest
 
 PLUGINS = ("pytest_django.plugin", "time_machine", "_hypothesis_pytestplugin", "no:cacheprovider")
 OPTIONS = ["-q", *(f"-p{each}" for each in PLUGINS)]
-PYTEST = [sys.executable, "-m", "pytest", *OPTIONS]
 VARIABLES = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 IMPORTED = [
     "cryptography.hazmat.primitives.ciphers.aead",
@@ -63,5 +62,6 @@ def _run(arguments: list[str], folder: Path, variables: dict[str, str], output: 
     # This module and its package, which are those of the tests that started this.
     for name in [each for each in sys.modules if each.partition(".")[0] == "tests"]:
         del sys.modules[name]
-    sys.path.insert(0, str(folder))
+    paths = variables.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [str(folder), *filter(None, paths)]
     sys.exit(int(pytest.main([*OPTIONS, *arguments])))

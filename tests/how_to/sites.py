@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.fresh_pytest import PYTEST, VARIABLES
+from tests import fresh_pytest
 from tests.prose import REPOSITORY, blocks, section
 
 #: Set where a test is run on its site.
@@ -71,21 +70,12 @@ def on_site(
             for name, text in files(page, titles).items():
                 (tmp_path / name).parent.mkdir(exist_ok=True)
                 (tmp_path / name).write_text(text)
-            done = subprocess.run(
-                [*PYTEST, "--ds=mysite.settings", f"{test.__code__.co_filename}::{test.__name__}"],
-                cwd=REPOSITORY,
-                env={
-                    **os.environ,
-                    **VARIABLES,
-                    **variables(),
-                    "PYTHONPATH": str(tmp_path),
-                    INSIDE: page,
-                },
-                capture_output=True,
-                text=True,
-                check=False,
+            ended = fresh_pytest.run(
+                ["--ds=mysite.settings", f"{test.__code__.co_filename}::{test.__name__}"],
+                REPOSITORY,
+                {**os.environ, **variables(), "PYTHONPATH": str(tmp_path), INSIDE: page},
             )
-            assert done.returncode == 0, done.stdout + done.stderr
+            assert ended.status == 0, ended.output
 
         run.__name__, run.__module__ = test.__name__, test.__module__
         return run
