@@ -29,9 +29,7 @@ def services_of_as_many_accounts(count: int) -> None:
 
 
 def statements(user: User) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         offers(user)
     return len(captured)
 
@@ -64,11 +62,15 @@ def test_one_account_of_many_that_can_sign_is_found(user: User, api: APIClient) 
     assert api.post("/twilio/tokens/chat/", body, format="json").status_code == 201
 
 
-def test_of_many_accounts_those_that_have_an_active_key_are_tried(user: User) -> None:
+@pytest.mark.parametrize("position", [0, MOST_TRIED + 1])
+def test_of_many_accounts_those_that_have_an_active_key_are_tried(
+    user: User, position: int
+) -> None:
     services_of_as_many_accounts(MOST_TRIED + 2)
-    *others, last = Account.objects.order_by("pk")
-    add_key(others[0], sid=sid("SK", "1"), is_active=False)
-    add_key(last, sid=sid("SK", "2"))
+    services = [*ChatService.objects.order_by("name")]
+    signs = services.pop(position)
+    add_key(services[0].account, sid=sid("SK", "1"), is_active=False)
+    add_key(signs.account, sid=sid("SK", "2"))
     assert offers(user)["chat"].problem is None
 
 
