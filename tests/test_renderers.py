@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.urls import path
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import ErrorDetail
-from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
@@ -61,12 +62,26 @@ class PageTokenViewSet(TokenViewSet):
     renderer_classes = [BrowsableAPIRenderer]
 
 
+class SeveralKindsTokenViewSet(TokenViewSet):
+    authentication_classes = [BrokenAuthentication]
+    renderer_classes = [BrowsableAPIRenderer, TokenTextRenderer, JSONRenderer]
+
+
+class EarlyTokenViewSet(SeveralKindsTokenViewSet):
+    """Its site queries the database before anything else."""
+
+    def initial(self, *args: Any, **kwargs: Any) -> None:
+        raise OperationalError
+
+
 urlpatterns = [
     path("text", TextTokenViewSet.as_view({"get": "create", "post": "create"}, product="video")),
     path("offer", TextTokenViewSet.as_view({"get": "list"}, product="video")),
     path("sample", SampleTokenViewSet.as_view({"post": "create"}, product="video")),
     path("several", SeveralTokenViewSet.as_view({"post": "create"})),
     path("broken", BrokenTokenViewSet.as_view({"get": "create"}, product="video")),
+    path("kinds", SeveralKindsTokenViewSet.as_view({"get": "create"}, product="video")),
+    path("early", EarlyTokenViewSet.as_view({"get": "create"}, product="video")),
     path("page", PageTokenViewSet.as_view({"get": "create"}, product="video")),
 ]
 
@@ -137,6 +152,17 @@ def test_an_error_of_the_authentication_is_text_as_well(db: None) -> None:
 
 def test_it_is_json_where_there_is_no_renderer_but_the_browsable_api(db: None) -> None:
     assert APIClient().get("/page").json()["code"] == "not_configured"
+
+
+@pytest.mark.parametrize("page", ["kinds", "early"])
+def test_instead_of_a_page_it_is_the_first_kind_that_is_none(db: None, page: str) -> None:
+    answer = APIClient().get(f"/{page}", headers={"Accept": "text/html"})
+    assert said(answer, 503).startswith("not_configured: ")
+
+
+def test_who_asks_for_json_reads_json(db: None) -> None:
+    answer = APIClient().get("/kinds", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
 
 
 def test_what_is_neither_is_json(api: APIClient) -> None:

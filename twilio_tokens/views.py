@@ -256,9 +256,12 @@ class TokenViewSet(ViewSet):
 
     def _answer_without_a_page(self) -> None:
         """A page would authenticate again, and use whatever else may have failed."""
-        others = [r for r in self.get_renderers() if not isinstance(r, BrowsableAPIRenderer)]
-        self.request.accepted_renderer = renderer = (*others, TokenJSONRenderer())[0]
-        self.request.accepted_media_type = renderer.media_type
+        renderer = getattr(self.request, "accepted_renderer", None)
+        if renderer is None or isinstance(renderer, BrowsableAPIRenderer):
+            others = (r for r in self.get_renderers() if not isinstance(r, BrowsableAPIRenderer))
+            renderer = next(others, TokenJSONRenderer())
+            self.request.accepted_renderer = renderer
+            self.request.accepted_media_type = renderer.media_type
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         return error_answer
