@@ -103,7 +103,7 @@ TESTS = {
     "twilio_api": TWILIO,
     "urls": API,
     "verification": f"{TWILIO} metrics",
-    "views": API,
+    "views": f"{API} renderers",
 }
 
 
