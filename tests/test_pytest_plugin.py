@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
+from tests.issued import decoded
 from tests.prose import REPOSITORY, blocks
 from twilio_tokens import pytest_plugin
 from twilio_tokens.conf import settings as our_settings
+from twilio_tokens.grants import Video
+from twilio_tokens.issuing import issue_access_token
 from twilio_tokens.models import Account, APIKey, PushCredential
 
 PAGE = (REPOSITORY / "docs/reference/testing.md").read_text()
 
 # Loaded here as pytest loads it, whether or not it is installed as a plugin.
-PLUGIN = run_path(pytest_plugin.__file__, run_name=pytest_plugin.__name__)
-FIXTURES = {name: each for name, each in PLUGIN.items() if name.startswith("twilio_")}
+importlib.reload(pytest_plugin)
+FIXTURES = {name: each for name, each in vars(pytest_plugin).items() if name.startswith("twilio_")}
 globals().update(FIXTURES)
 
 
@@ -55,6 +59,20 @@ def test_the_account_and_its_rows_are_defaults(
     assert all(each.account == twilio_account for each in [twilio_api_key, *rows])
     assert twilio_twiml_app.allow_incoming
     assert twilio_push_credential.platform == PushCredential.Platform.APN
+
+
+def test_the_account_is_the_default_beside_one_that_the_test_made(
+    account: Account, twilio_account: Account
+) -> None:
+    assert account.is_default
+    assert Account.objects.get(is_default=True) == twilio_account
+
+
+def test_a_token_is_signed_with_the_secret(
+    user: User, twilio_api_key: APIKey, twilio_api_key_secret: str
+) -> None:
+    token = issue_access_token(user=user, grants=[Video()]).token
+    assert decoded(token, twilio_api_key_secret)["iss"] == twilio_api_key.sid
 
 
 def test_a_test_need_not_have_a_limit(twilio_unlimited: None) -> None:
@@ -109,7 +127,8 @@ def project(tmp_path: Path) -> Path:
 def run(installed: Path, project: Path) -> Callable[..., str]:
     def run(*arguments: str, settings: str | None = "strange_settings") -> str:
         path = os.pathsep.join(map(str, (project, installed, REPOSITORY)))
-        environ = {name: each for name, each in os.environ.items() if name[:6] != "DJANGO"}
+        ours = ("DJANGO", "PYTEST")
+        environ = {name: each for name, each in os.environ.items() if not name.startswith(ours)}
         environ |= {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         environ |= {"DJANGO_SETTINGS_MODULE": settings} if settings else {}
         done = subprocess.run(
