@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from tests.rows import add_key, sid
+from twilio_tokens.exceptions import PermissionDenied
+from twilio_tokens.grants import Sync
 from twilio_tokens.models import Account, APIKey, ChatService, Workspace
 from twilio_tokens.offers import MOST_TRIED, offers
 
@@ -94,3 +97,32 @@ def test_who_is_no_worker_is_told_so(user: User, api_key: APIKey, settings: Any)
     problem = offers(user, ["taskrouter"])["taskrouter"].problem
     assert problem is not None
     assert problem.code == "permission_denied"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "logged"),
+    [
+        (ZeroDivisionError("a mistake of the site"), "not_configured", ["The grant sync failed."]),
+        (DjangoPermissionDenied("Not on Sundays."), "permission_denied", []),
+        (PermissionDenied("Not on Sundays."), "permission_denied", []),
+    ],
+)
+def test_a_grant_that_raises_is_a_problem_of_its_own_product_only(
+    api: APIClient,
+    every_row: None,
+    error: Exception,
+    code: str,
+    logged: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Sync, "to_twilio", fail)
+    told = api.get("/twilio/tokens/").json()
+    assert told["sync"]["problem"]["code"] == code
+    assert "problem" not in told["video"]
+    assert [each.getMessage() for each in caplog.records if each.exc_info] == logged
+    if code == "permission_denied":
+        assert told["sync"]["problem"]["detail"] == "Not on Sundays."

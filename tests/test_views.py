@@ -12,17 +12,22 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import OperationalError, connection, connections
 from django.db.models.signals import pre_save
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from django.test import override_settings
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 from rest_framework import exceptions as drf
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.authtoken.models import Token
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.test import APIClient
+from rest_framework.throttling import UserRateThrottle
 from rest_framework.utils.serializer_helpers import ReturnDict
 
 from tests.issued import decoded
@@ -262,7 +267,7 @@ def test_authentication_that_fails_is_told_in_the_log_only(
     assert (response.status_code, response.json()["code"]) == (503, "not_configured")
     assert response.json()["detail"] == MESSAGES["not_configured"]
     assert response["Cache-Control"] == "no-store"
-    assert "Authentication raised" in caplog.text
+    assert "Unexpected error: " in caplog.text
     assert f"raise self.fault\n{type(fault).__name__}" in caplog.text
 
 
@@ -289,12 +294,98 @@ def test_a_user_who_was_deleted_after_signing_in_is_not_signed_in(
     assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
 
 
-def test_a_fault_of_a_sites_own_viewset_is_reported_as_such(
-    api: APIClient, monkeypatch: pytest.MonkeyPatch
+def bug(*args: Any, **kwargs: Any) -> Any:
+    return 1 / 0
+
+
+@ACCEPTED
+@pytest.mark.usefixtures("_site")
+@pytest.mark.parametrize(
+    "method",
+    ["create", "fields_from", "issued_by", "answer", "initial", "get_permissions"],
+)
+def test_a_bug_of_a_sites_own_viewset_is_told_in_the_log_only(
+    api: APIClient,
+    method: str,
+    accept: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(TokenViewSet, "create", lambda *args: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        post(api, "video/", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenViewSet, method, bug)
+        response = post(api, "video/", {}, accept)
+    assert (response.status_code, response.json()["code"]) == (503, "not_configured")
+    # Without an answer, nobody has the token that is recorded.
+    assert IssuedToken.objects.exists() == (method == "answer")
+    assert "No access token issued: Unexpected error: ZeroDivisionError." in caplog.text
+    assert "in bug\n    return 1 / 0" in caplog.text
+    assert post(api, "video/", {}, accept).status_code == 201
+
+
+class SitesPermission(BasePermission):
+    def has_permission(self, request: Any, view: Any) -> bool:
+        raise ConnectionError
+
+
+@ACCEPTED
+@pytest.mark.parametrize("method", ["get", "post", "options"])
+def test_a_permission_that_raises_is_told_in_the_log_only(
+    api: APIClient, accept: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenViewSet, "permission_classes", [IsAuthenticated, SitesPermission])
+    response = getattr(api, method)("/twilio/tokens/video/", headers={"accept": accept})
+    assert (response.status_code, response.json()["code"]) == (503, "not_configured")
+
+
+class SitesThrottle(UserRateThrottle):
+    """REST framework's own, in a cache that is gone."""
+
+    rate = "5/min"
+
+    @property
+    def cache(self) -> Any:
+        raise self.fault
+
+    fault: Exception
+
+
+@ACCEPTED
+@pytest.mark.parametrize("fault", [ConnectionError(), OperationalError()])
+def test_what_a_sites_own_throttle_cannot_count_is_not_issued(
+    api: APIClient,
+    accept: str,
+    fault: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    throttle = type("Faulty", (SitesThrottle,), {"fault": fault})
+    monkeypatch.setattr(TokenViewSet, "throttle_classes", [throttle])
+    assert_refused(post(api, "video/", {}, accept), 503, "throttle_unavailable", accept)
+    assert f"A throttle raised {type(fault).__name__}." in caplog.text
+
+
+@ACCEPTED
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (drf.PermissionDenied(), 403),
+        (DjangoPermissionDenied(), 403),
+        (Http404(), 404),
+        (drf.Throttled(7), 429),
+        (BadRequest(), 400),
+        (SuspiciousOperation(), 400),
+        (MultiPartParserError(), 400),
+    ],
+)
+def test_what_django_and_rest_framework_answer_is_theirs_to_answer(
+    api: APIClient, error: Exception, status: int, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(TokenViewSet, "fields_from", refuse)
+    response = api.post("/twilio/tokens/video/", headers={"accept": accept})
+    assert response.status_code == status
 
 
 FAILED = drf.AuthenticationFailed.default_code

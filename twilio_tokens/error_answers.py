@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db import Error as DatabaseError
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
@@ -18,10 +21,21 @@ from .issuing import not_configured
 from .outcomes import UNKNOWN
 from .serializers import MOST_ERRORS, NON_FIELD_ERRORS
 
+#: Our errors, and what Django REST framework and Django answer.
+ANSWERED = (
+    TwilioTokensError,
+    drf.APIException,
+    Http404,
+    DjangoPermissionDenied,
+    BadRequest,
+    SuspiciousOperation,
+    MultiPartParserError,
+)
+
 
 def api_exception(error: Exception) -> Exception:
-    """Our errors as errors that DRF can answer; others unchanged."""
-    if isinstance(error, DatabaseError):  # for example, when looking up the user
+    """Our errors, and all that nobody answers, as errors that DRF can answer; others unchanged."""
+    if not isinstance(error, ANSWERED):  # such as the database's, or a bug of the site's own code
         error = not_configured(error)
     if not isinstance(error, TwilioTokensError):
         return error

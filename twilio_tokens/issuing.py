@@ -130,9 +130,12 @@ async def aissue_access_token(
     )
 
 
-def not_configured(fault: DatabaseError) -> NotConfigured:
-    """If the database cannot be read, nothing counts as configured."""
-    error = NotConfigured(_("The database failed: {error}."), error=type(fault).__name__)
+def not_configured(fault: Exception) -> NotConfigured:
+    """If the database cannot be read, or the site's own code raises, nothing is configured."""
+    reason = _("Unexpected error: {error}.")
+    if isinstance(fault, DatabaseError):
+        reason = _("The database failed: {error}.")
+    error = NotConfigured(reason, error=type(fault).__name__)
     error.__cause__ = fault
     return error
 

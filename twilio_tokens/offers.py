@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import Error as DatabaseError
 
 from .credentials import Credentials
 from .crypto import check_opens
-from .exceptions import NotConfigured, TwilioTokensError, Unavailable
+from .exceptions import NotConfigured, PermissionDenied, TwilioTokensError, Unavailable
 from .grants import Grant, registered
 from .identity import identity_for
 from .issuing import not_configured
@@ -62,6 +63,11 @@ def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
         problem = not_configured(error)
     except TwilioTokensError as error:
         problem = error
+    except DjangoPermissionDenied as error:
+        problem = PermissionDenied(str(error) or None)
+    except Exception as error:  # a bug of a site's own grant
+        logger.exception("The grant %s failed.", grant.product)
+        problem = not_configured(error)
     if isinstance(problem, Unavailable):
         # A site that does not use Chat has no Chat service, and this is called all day.
         level = logging.INFO if type(problem) is NotConfigured else logging.WARNING

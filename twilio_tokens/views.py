@@ -9,9 +9,7 @@ from typing import Any, cast
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import Error as DatabaseError
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import classproperty
 from django.utils.html import format_html, format_html_join
@@ -33,9 +31,9 @@ from rest_framework.settings import api_settings
 from rest_framework.viewsets import ViewSet
 
 from .conf import settings
-from .error_answers import api_exception, code_of, error_answer
+from .error_answers import ANSWERED, api_exception, code_of, error_answer
 from .error_reports import hide_tokens
-from .exceptions import InvalidGrant, NotConfigured, TwilioTokensError
+from .exceptions import InvalidGrant, ThrottleUnavailable, TwilioTokensError
 from .grants import registered
 from .identity import identity_for
 from .issuing import IssuedAccessToken, issue_access_token
@@ -240,17 +238,20 @@ class TokenViewSet(ViewSet):
         except get_user_model().DoesNotExist:
             request.user = AnonymousUser()
             raise drf.NotAuthenticated from None
-        except (drf.APIException, Http404, DjangoPermissionDenied, DatabaseError):
-            raise
-        except Exception as error:  # whatever the site's classes or their backends raise
-            self._answer_without_a_page()
-            raise NotConfigured(
-                gettext_lazy("Authentication raised {error}."), error=type(error).__name__
-            ) from error
         self._asking.user = request.user
 
+    def check_throttles(self, request: Request) -> None:
+        try:
+            super().check_throttles(request)
+        except ANSWERED:
+            raise
+        except Exception as error:  # what the cache of a site's own throttle raises
+            raise ThrottleUnavailable(
+                gettext_lazy("A throttle raised {error}."), error=type(error).__name__
+            ) from error
+
     def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, DatabaseError):
+        if not isinstance(exc, ANSWERED):
             self._answer_without_a_page()
         return super().handle_exception(api_exception(exc))
 
