@@ -16,6 +16,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User, UserManager
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -618,6 +619,33 @@ def test_a_grant_of_the_sites_own_has_fields_of_each_type(
     data = {"username": "anna", "call_recording": "on", "call_recording-seconds": "30"}
     claims = decoded(token_of(tester.post(reverse(TEST), data)), secret)
     assert claims["grants"]["video"] == {"room": "for 30 s"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ZeroDivisionError("a mistake"), "No token was issued: Unexpected error: ZeroDivision"),
+        (DjangoPermissionDenied("Not on Sundays."), "Not on Sundays."),
+        (DjangoPermissionDenied(), "You do not have permission to get this Access Token."),
+    ],
+)
+def test_why_a_grant_of_the_sites_own_fails_is_told(
+    tester: Client,
+    api_key: APIKey,
+    error: Exception,
+    told: str,
+    monkeypatch: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Video, "authorize", fail)
+    response = tester.post(reverse(TEST), {"username": "anna", "video": "on"})
+    assert response.status_code == 200
+    assert told in text(response)
+    assert ("a mistake" in caplog.text) == ("a mistake" in str(error))
+    assert not IssuedToken.objects.exists()
 
 
 def test_details_of_a_product_that_is_not_ticked_do_not_count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import ceil
@@ -11,6 +12,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, transaction
 from django.utils.text import capfirst
@@ -25,17 +27,21 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    PermissionDenied,
     SettingError,
     TwilioTokensError,
     Unavailable,
 )
 from twilio_tokens.grants import Grant, fields_of, registered
 from twilio_tokens.identity import users_named
-from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
+from twilio_tokens.issuing import IssuedAccessToken, issue_access_token, not_configured
 from twilio_tokens.throttles import TokenRateThrottle
 
 #: Seconds. A token that acts as another user cannot be revoked, so it expires soon.
 LONGEST_FOR_ANOTHER_USER = 3_600
+
+
+logger = logging.getLogger(__name__)
 
 
 class _WriteOnly(forms.Textarea):
@@ -171,6 +177,11 @@ class TestTokenForm(forms.Form):
             reason = gettext("The admin's log could not be written (%(error)s).")
             reason %= {"error": type(error).__name__}
             self.add_error(None, _no_token(AuditUnavailable(reason)))
+        except DjangoPermissionDenied as error:
+            self.add_error(None, str(error) or PermissionDenied.default_message)
+        except Exception as error:  # a bug of a site's own grant
+            logger.exception("A test token could not be issued.")
+            self.add_error(None, _no_token(not_configured(error)))
         return self.issued is not None
 
     @property
