@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
@@ -18,6 +21,7 @@ from tests.rows import sid
 from tests.site.models import Stage
 from twilio_tokens.grants import registered
 from twilio_tokens.models import Account, APIKey, ChatService, IssuedToken, TwiMLApp
+from twilio_tokens.views import TokenViewSet
 
 
 @dataclass
@@ -322,6 +326,30 @@ def test_a_form_without_the_csrf_token_is_refused(browser: Browser) -> None:
     response = browser.send(form, csrfmiddlewaretoken="")
     assert (response.status_code, response.data["code"]) == (403, "permission_denied")
     assert not IssuedToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_logged"),
+    [(ConnectionError(), True), (DjangoPermissionDenied(), False), (Http404(), False)],
+)
+def test_a_form_that_the_sites_permissions_do_not_allow_is_left_out(
+    browser: Browser,
+    error: Exception,
+    is_logged: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class ForReading(BasePermission):
+        def has_permission(self, request: Any, view: Any) -> bool:
+            if request.method == "POST":
+                raise error
+            return True
+
+    monkeypatch.setattr(TokenViewSet, "permission_classes", [IsAuthenticated, ForReading])
+    response = browser.client.get("/twilio/tokens/video/")
+    assert response.status_code == 200
+    assert not [form for form in page_of(response).forms if "room" in str(form.values)]
+    assert ("its permissions could not be checked" in caplog.text) == is_logged
 
 
 # The page of all products

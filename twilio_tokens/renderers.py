@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.serializers import BaseSerializer
 
 from .serializers import NON_FIELD_ERRORS, TokenRequestSerializer
+
+logger = logging.getLogger(__name__)
 
 
 class TokenJSONRenderer(JSONRenderer):
@@ -67,6 +72,15 @@ class _Unreported(str):
 class TokenBrowsableAPIRenderer(BrowsableAPIRenderer):
     def get_content(self, *args: Any, **kwargs: Any) -> str:
         return _Unreported(super().get_content(*args, **kwargs))
+
+    def show_form_for_method(self, *args: Any) -> bool | None:
+        try:
+            return super().show_form_for_method(*args)
+        except (DjangoPermissionDenied, Http404):
+            return False
+        except Exception:  # whatever permissions of the site's own raise
+            logger.exception("A form is not shown because its permissions could not be checked.")
+            return False
 
     def render_form_for_serializer(self, serializer: BaseSerializer[Any]) -> str | bytes | None:
         show_menus(serializer)
