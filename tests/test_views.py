@@ -341,12 +341,11 @@ class SitesThrottle(UserRateThrottle):
     """REST framework's own, in a cache that is gone."""
 
     rate = "5/min"
+    fault: Exception
 
     @property
     def cache(self) -> Any:
         raise self.fault
-
-    fault: Exception
 
 
 @ACCEPTED

@@ -17,7 +17,6 @@ from rest_framework.utils.serializer_helpers import ReturnDict
 from rest_framework.views import exception_handler
 
 from .exceptions import NotAuthenticated, PermissionDenied, TwilioTokensError, Unavailable
-from .issuing import not_configured
 from .outcomes import UNKNOWN
 from .serializers import MOST_ERRORS, NON_FIELD_ERRORS
 
@@ -34,9 +33,7 @@ ANSWERED = (
 
 
 def api_exception(error: Exception) -> Exception:
-    """Our errors, and all that nobody answers, as errors that DRF can answer; others unchanged."""
-    if not isinstance(error, ANSWERED):  # such as the database's, or a bug of the site's own code
-        error = not_configured(error)
+    """Our errors as errors that DRF can answer; others unchanged."""
     if not isinstance(error, TwilioTokensError):
         return error
     if isinstance(error, NotAuthenticated):

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from django import db
 from django.core import exceptions as django_exceptions
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -133,6 +134,15 @@ class NotConfigured(Unavailable):
     default_message = _(
         "This site is not configured to issue this Access Token. Contact the site's administrator."
     )
+
+    @classmethod
+    def due_to(cls, fault: Exception) -> NotConfigured:
+        """If the database or code of the site's own fails, nothing counts as configured."""
+        failed = isinstance(fault, db.Error)
+        reason = _("The database failed: {error}.") if failed else _("Unexpected error: {error}.")
+        error = cls(reason, error=type(fault).__name__)
+        error.__cause__ = fault
+        return error
 
 
 class SettingError(NotConfigured, django_exceptions.ImproperlyConfigured):

@@ -26,7 +26,6 @@ from .credential_cache import cache
 from .credentials import Credentials
 from .crypto import check_opens, load_key_ring
 from .exceptions import NotConfigured, SecretUnavailable, Unavailable
-from .issuing import not_configured
 from .models import APIKey
 from .throttles import TokenRateThrottle
 
@@ -48,7 +47,7 @@ def problem_of_all() -> Unavailable | None:
     try:
         _try()
     except DatabaseError as error:
-        return not_configured(error)
+        return NotConfigured.due_to(error)
     except Unavailable as error:
         if isinstance(error, SecretUnavailable):
             cache.clear()  # as when signing a token fails

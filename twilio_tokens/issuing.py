@@ -103,7 +103,7 @@ def _issue_or_log(
     try:
         return _issue(user, grants, ttl, issued_by)
     except DatabaseError as error:
-        unavailable: Unavailable = not_configured(error)
+        unavailable: Unavailable = NotConfigured.due_to(error)
     except SettingError as error:
         # A SettingError's text is its reason, which a view of the site might show.
         unavailable = NotConfigured(error.lazy_reason)
@@ -128,16 +128,6 @@ async def aissue_access_token(
     return await sync_to_async(issue_access_token)(
         user=user, grants=grants, ttl=ttl, issued_by=issued_by
     )
-
-
-def not_configured(fault: Exception) -> NotConfigured:
-    """If the database cannot be read, or the site's own code raises, nothing is configured."""
-    reason = _("Unexpected error: {error}.")
-    if isinstance(fault, DatabaseError):
-        reason = _("The database failed: {error}.")
-    error = NotConfigured(reason, error=type(fault).__name__)
-    error.__cause__ = fault
-    return error
 
 
 def _issue(

@@ -16,7 +16,6 @@ from .crypto import check_opens
 from .exceptions import NotConfigured, PermissionDenied, TwilioTokensError, Unavailable
 from .grants import Grant, registered
 from .identity import identity_for
-from .issuing import not_configured
 from .models import APIKey
 
 #: Accounts; each takes a few queries.
@@ -60,14 +59,14 @@ def _offer(credentials: Credentials, grant: type[Grant]) -> Offer:
             default = _default_name(credentials, grant.resources[grant.needed])
         problem = _problem_of_all(credentials, _worth_a_try(grant, named, default))
     except DatabaseError as error:
-        problem = not_configured(error)
+        problem = NotConfigured.due_to(error)
     except TwilioTokensError as error:
         problem = error
     except DjangoPermissionDenied as error:
         problem = PermissionDenied(str(error) or None)
     except Exception as error:  # a bug of a site's own grant
         logger.exception("The grant %s failed.", grant.product)
-        problem = not_configured(error)
+        problem = NotConfigured.due_to(error)
     if isinstance(problem, Unavailable):
         # A site that does not use Chat has no Chat service, and this is called all day.
         level = logging.INFO if type(problem) is NotConfigured else logging.WARNING

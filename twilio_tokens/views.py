@@ -33,7 +33,7 @@ from rest_framework.viewsets import ViewSet
 from .conf import settings
 from .error_answers import ANSWERED, api_exception, code_of, error_answer
 from .error_reports import hide_tokens
-from .exceptions import InvalidGrant, ThrottleUnavailable, TwilioTokensError
+from .exceptions import InvalidGrant, NotConfigured, ThrottleUnavailable, TwilioTokensError
 from .grants import registered
 from .identity import identity_for
 from .issuing import IssuedAccessToken, issue_access_token
@@ -251,8 +251,9 @@ class TokenViewSet(ViewSet):
             ) from error
 
     def handle_exception(self, exc: Exception) -> Response:
-        if not isinstance(exc, ANSWERED):
+        if not isinstance(exc, ANSWERED):  # the database's, or a bug of the site's own code
             self._answer_without_a_page()
+            exc = NotConfigured.due_to(exc)
         return super().handle_exception(api_exception(exc))
 
     def _answer_without_a_page(self) -> None:

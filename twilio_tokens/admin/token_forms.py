@@ -27,6 +27,7 @@ from twilio_tokens.exceptions import (
     IdentityNotAllowed,
     InvalidGrant,
     NotAuthenticated,
+    NotConfigured,
     PermissionDenied,
     SettingError,
     TwilioTokensError,
@@ -34,12 +35,11 @@ from twilio_tokens.exceptions import (
 )
 from twilio_tokens.grants import Grant, fields_of, registered
 from twilio_tokens.identity import users_named
-from twilio_tokens.issuing import IssuedAccessToken, issue_access_token, not_configured
+from twilio_tokens.issuing import IssuedAccessToken, issue_access_token
 from twilio_tokens.throttles import TokenRateThrottle
 
 #: Seconds. A token that acts as another user cannot be revoked, so it expires soon.
 LONGEST_FOR_ANOTHER_USER = 3_600
-
 
 logger = logging.getLogger(__name__)
 
@@ -178,10 +178,10 @@ class TestTokenForm(forms.Form):
             reason %= {"error": type(error).__name__}
             self.add_error(None, _no_token(AuditUnavailable(reason)))
         except DjangoPermissionDenied as error:
-            self.add_error(None, str(error) or PermissionDenied.default_message)
+            self.add_error(None, PermissionDenied(str(error) or None).message)
         except Exception as error:  # a bug of a site's own grant
             logger.exception("A test token could not be issued.")
-            self.add_error(None, _no_token(not_configured(error)))
+            self.add_error(None, _no_token(NotConfigured.due_to(error)))
         return self.issued is not None
 
     @property

@@ -22,15 +22,21 @@ LIES = "test_every_door_says_so_and_stays_open"
 BUILDS = [
     Build(
         proof=f"{FILES}::{GONE}[locked]",
-        file="error_answers.py",
-        old="if not isinstance(error, ANSWERED):",
-        new="if isinstance(error, LookupError):",
+        file="views.py",
+        old="if not isinstance(exc, ANSWERED):",
+        new="if isinstance(exc, LookupError):",
     ),
     Build(
         proof="tests/test_views.py::test_a_bug_of_a_sites_own_viewset_is_told_in_the_log_only",
-        file="error_answers.py",
-        old="if not isinstance(error, ANSWERED):",
-        new="if isinstance(error, LookupError):",
+        file="views.py",
+        old="if not isinstance(exc, ANSWERED):",
+        new="if isinstance(exc, LookupError):",
+    ),
+    Build(
+        proof="tests/test_views.py::test_a_permission_that_raises_is_told_in_the_log_only",
+        file="views.py",
+        old="if not isinstance(exc, ANSWERED):",
+        new="if isinstance(exc, LookupError):",
     ),
     Build(
         proof="tests/test_views.py::test_what_a_sites_own_throttle_cannot_count_is_not_issued",
