@@ -138,8 +138,9 @@ class NotConfigured(Unavailable):
     @classmethod
     def due_to(cls, fault: Exception) -> NotConfigured:
         """If the database or code of the site's own fails, nothing counts as configured."""
-        failed = isinstance(fault, db.Error)
-        reason = _("The database failed: {error}.") if failed else _("Unexpected error: {error}.")
+        reason = _("Unexpected error: {error}. The log says why.")
+        if isinstance(fault, db.Error):
+            reason = _("The database failed: {error}.")
         error = cls(reason, error=type(fault).__name__)
         error.__cause__ = fault
         return error
